@@ -1,0 +1,256 @@
+"""What every connector's `normalize` must return: the columns of an execution report, and the rules a row must keep.
+
+Text becomes a decimal only here. A cast in Polars (or DuckDB) drops digits without a word, so the text is looked at
+first: at most 16 integer digits and 12 significant decimals, exponents expanded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import dataframely
+
+MONEY = pl.Decimal(28, 12)
+TIME = pl.Datetime("us")  # UTC, without a zone: so the tables say it
+FEE = pl.Struct({"asset": pl.String, "amount": MONEY, "kind": pl.String})
+
+REPORT: dict[str, Any] = {
+    "broker": pl.String,
+    "account": pl.String,
+    "row_key": pl.String,
+    "key_rank": pl.Int8,
+    "exec_id": pl.String,
+    "exec_rev": pl.Int32,
+    "exec_type": pl.String,
+    "exec_ref_id": pl.String,
+    "ref_row_key": pl.String,
+    "ref_trade_id": pl.String,
+    "order_id": pl.String,
+    "cl_ord_id": pl.String,
+    "trade_id": pl.String,
+    "instrument_id": pl.String,
+    "symbol": pl.String,
+    "security_type": pl.String,
+    "side": pl.String,
+    "last_qty": MONEY,
+    "signed_qty": MONEY,
+    "last_px": MONEY,
+    "contract_multiplier": MONEY,
+    "currency": pl.String,
+    "gross_trade_amt": MONEY,
+    "net_money": MONEY,
+    "commission": MONEY,
+    "comm_currency": pl.String,
+    "fee_status": pl.String,
+    "fee_entries": pl.List(FEE),
+    "taxes": MONEY,
+    "fx_rate_to_base": MONEY,
+    "realized_pnl": MONEY,
+    "last_liquidity_ind": pl.String,
+    "position_effect": pl.String,
+    "last_mkt": pl.String,
+    "leverage": MONEY,
+    "margin": MONEY,
+    "position_id": pl.String,
+    "transact_time": TIME,
+    "transact_time_raw": pl.String,
+    "time_zone_assumed": pl.String,
+    "trade_date": pl.Date,
+    "settl_date": pl.Date,
+    "report_date": pl.Date,
+    "book_date": pl.Date,
+    "source": pl.String,
+    "source_rank": pl.Int8,
+    "status": pl.String,
+    "broker_clock": TIME,
+    "row_order": pl.Int64,
+    "exchange_id": pl.String,
+    "raw_row": pl.Int32,
+    "answered_at": TIME,
+}
+"""Columns of a report, in table order. `key_rank` says how good the row key is (4 best); `row_order` sorts rows that
+share a report date; `broker_clock` is when the broker wrote the reply; `ref_*` name the row a cancel or correction is about."""
+
+INSTRUMENT: dict[str, Any] = {
+    "instrument_id": pl.String,
+    "broker": pl.String,
+    "broker_symbol": pl.String,
+    "canonical_symbol": pl.String,
+    "security_type": pl.String,
+    "description": pl.String,
+    "conid": pl.String,
+    "isin": pl.String,
+    "cusip": pl.String,
+    "figi": pl.String,
+    "listing_exchange": pl.String,
+    "underlying_symbol": pl.String,
+    "underlying_id": pl.String,
+    "contract_multiplier": MONEY,
+    "strike_price": MONEY,
+    "maturity_date": pl.Date,
+    "put_or_call": pl.String,
+    "base_asset": pl.String,
+    "quote_asset": pl.String,
+    "broker_clock": TIME,
+}
+
+QUARANTINE: dict[str, Any] = {
+    "broker": pl.String,
+    "account": pl.String,
+    "rule": pl.String,
+    "detail": pl.String,
+    "exchange_id": pl.String,
+    "raw_row": pl.Int32,
+    "answered_at": TIME,
+}
+
+DRIFT: dict[str, Any] = {
+    "broker": pl.String,
+    "source": pl.String,
+    "kind": pl.String,  # attribute, notes code, asset category, transaction type, missing attribute
+    "field": pl.String,
+    "exchange_id": pl.String,
+    "answered_at": TIME,
+}
+
+STATEMENT: dict[str, Any] = {
+    "broker": pl.String,
+    "source": pl.String,
+    "source_rank": pl.Int8,
+    "account": pl.String,
+    "returned_since": pl.Date,
+    "returned_until": pl.Date,  # half-open
+    "broker_clock": TIME,
+    "row_count": pl.Int64,
+    "broker_count": pl.Int64,
+    "exchange_id": pl.String,
+    "answered_at": TIME,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Normalized:
+    """Everything a set of replies says: frames in the schemas above."""
+
+    reports: pl.DataFrame
+    instruments: pl.DataFrame
+    statements: pl.DataFrame
+    quarantine: pl.DataFrame
+    drift: pl.DataFrame
+
+    @classmethod
+    def union(cls, parts: Iterable[Normalized]) -> Normalized:
+        """Put the frames of several replies under one another."""
+        every = list(parts)
+        return cls(
+            reports=_stack([part.reports for part in every], REPORT),
+            instruments=_stack([part.instruments for part in every], INSTRUMENT),
+            statements=_stack([part.statements for part in every], STATEMENT),
+            quarantine=_stack([part.quarantine for part in every], QUARANTINE),
+            drift=_stack([part.drift for part in every], DRIFT),
+        )
+
+
+def _stack(frames: Sequence[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+
+
+PLAIN_DECIMAL = r"^-?[0-9]{1,16}(\.[0-9]{1,12})?$"
+GROUPED_DECIMAL = re.compile(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$")
+INTEGER_DIGITS = 16
+DECIMALS = 12
+
+
+def read_decimals(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Cast text columns to `MONEY`, and name in `reading_fault` the rule a text broke (first one wins).
+
+    `not_a_number` is text that is none; `decimal_loss` is a number that `DECIMAL(28,12)` cannot hold exactly. The
+    cell becomes null in both cases: the row is for the quarantine.
+    """
+    for column in columns:
+        odd = frame.get_column(column).filter(~frame.get_column(column).str.contains(PLAIN_DECIMAL)).unique()
+        if not odd.is_empty():
+            frame = _read_odd_decimals(frame, column, odd.to_list())
+    return frame.with_columns(pl.col(column).cast(MONEY) for column in columns)
+
+
+def _read_odd_decimals(frame: pl.DataFrame, column: str, odd: list[str]) -> pl.DataFrame:
+    texts, faults = {}, {}
+    for text in odd:
+        texts[text], faults[text] = _plain_decimal(text)
+    cell = pl.col(column)
+    fault = cell.replace_strict(faults, default=None, return_dtype=pl.String)
+    plain = pl.when(cell.is_in(odd)).then(cell.replace_strict(texts, default=None, return_dtype=pl.String)).otherwise(cell)
+    return frame.with_columns(pl.coalesce("reading_fault", fault).alias("reading_fault"), plain.alias(column))
+
+
+def _plain_decimal(text: str) -> tuple[str | None, str | None]:
+    """Write a number without exponent, grouping or superfluous zeros; else name the rule it breaks."""
+    try:
+        number = Decimal(text.replace(",", "") if GROUPED_DECIMAL.match(text) else text)
+    except InvalidOperation:
+        return None, "not_a_number"
+    if not number.is_finite():
+        return None, "not_a_number"
+    sign, digits, exponent = number.normalize().as_tuple()
+    if not isinstance(exponent, int) or -exponent > DECIMALS or len(digits) + exponent > INTEGER_DIGITS:
+        return (None, "decimal_loss") if any(digits) else ("0", None)
+    return f"{number.normalize():f}", None
+
+
+def _unread(fault: str) -> pl.Expr:
+    return pl.col("reading_fault").ne_missing(pl.lit(fault))
+
+
+RULES: dict[str, pl.Expr] = {
+    "not_a_number": _unread("not_a_number"),
+    "decimal_loss": _unread("decimal_loss"),
+    "time_unreadable": _unread("time_unreadable"),
+    "side_contradicts_quantity": _unread("side_contradicts_quantity"),
+    "account_missing": pl.col("account").is_not_null(),
+    "symbol_missing": pl.col("symbol").is_not_null(),
+    "quantity_missing": pl.col("signed_qty").is_not_null() | pl.col("reading_fault").is_not_null(),
+    "date_missing": pl.col("book_date").is_not_null() | pl.col("reading_fault").is_not_null(),
+    "currency_unknown": pl.col("currency").str.contains("^[A-Z0-9]{3,5}$").fill_null(value=False),
+    "side_missing": pl.col("side").is_in(["BUY", "SELL"]).fill_null(value=False)
+    | (pl.col("exec_type") == "BOOK")
+    | pl.col("reading_fault").is_not_null(),
+}
+"""The contract of a report row: the rule's name, and what is true of a row that keeps it."""
+
+
+@cache
+def _report_schema() -> type[dataframely.Schema]:
+    """Build the contract for dataframely, imported here because it costs a third of a second."""
+    import dataframely as dy  # noqa: PLC0415
+
+    columns = {name: dy.Any() for name in (*REPORT, "reading_fault")}
+    rules = {name: dy.rule()(lambda _cls, holds=holds: holds) for name, holds in RULES.items()}
+    return type(dy.Schema)("Report", (dy.Schema,), {**columns, **rules})
+
+
+def check(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split rows into those that keep the contract (`REPORT`) and those that do not (`QUARANTINE`).
+
+    `frame` has the columns of `REPORT` and `reading_fault`. A row that breaks several rules is rejected once, with
+    all their names in `detail` and the first as its `rule`.
+    """
+    kept, failures = _report_schema().filter(frame)
+    broken = failures.details()
+    names = list(RULES)
+    first = pl.coalesce(pl.when(pl.col(name) == "invalid").then(pl.lit(name)) for name in names)
+    every = pl.concat_str(
+        [pl.when(pl.col(name) == "invalid").then(pl.lit(name)) for name in names], separator=", ", ignore_nulls=True
+    )
+    rejected = broken.with_columns(rule=first, detail=every).select(
+        pl.col(name).cast(dtype) for name, dtype in QUARANTINE.items()
+    )
+    return kept.select(pl.col(name).cast(dtype) for name, dtype in REPORT.items()), rejected

@@ -1,0 +1,22 @@
+"""Interactive Brokers' Flex Web Service: whole statements, a day late, with every correction."""
+
+from __future__ import annotations
+
+from connectors.connector import Connector, Limit, Limits
+from connectors.ibkr_flex import conversations, endpoints, normalize, replies
+
+CONNECTOR = Connector(
+    name="ibkr_flex",
+    broker="ibkr",
+    credentials=endpoints.Credentials,
+    limits=Limits(
+        rules=(Limit(calls=1, seconds=1.1), Limit(calls=10, seconds=65.0)),
+        timeout_seconds=120.0,
+        hosts=endpoints.HOSTS,
+    ),
+    windows=conversations.windows,
+    backfill=conversations.backfill,
+    normalize=normalize.normalize,
+    pace_key=endpoints.pace_key,
+    recognises=replies.recognises,
+)

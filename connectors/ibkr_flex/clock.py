@@ -1,0 +1,153 @@
+"""Read Flex dates and times: every unambiguous format, a printed zone or New York with its daylight saving.
+
+No zone is printed in the default format; the field evidence for America/New_York, whatever the exchange, is a capture
+that prints EDT for NASDAQ fills and a Taiwan trade stamped the evening before its trade date. Dates with slashes are
+refused: one row cannot tell MM/dd from dd/MM.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from connectors.errors import ContractViolation
+
+NEW_YORK = "America/New_York"
+ZONES = {  # hours east of Greenwich of the abbreviations that mean one thing only
+    "Z": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "EST": -5,
+    "EDT": -4,
+    "CET": 1,
+    "CEST": 2,
+    "HKT": 8,
+    "JST": 9,
+    "AEST": 10,
+    "AEDT": 11,
+}
+MONTHS = {
+    name: number
+    for number, name in enumerate(
+        ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"), start=1
+    )
+}
+PATTERN = (
+    r"^(?:(?<y>\d{4})-?(?<m>\d{2})-?(?<d>\d{2})|(?<dd>\d{1,2})-(?<mon>[A-Za-z]{3})-(?<yy>\d{2}|\d{4}))"
+    r"(?:[;, T]*(?<H>\d{2}):?(?<M>\d{2}):?(?<S>\d{2})(?<f>\.\d{1,6})?)?"
+    r"\s*(?<zone>[A-Z]{1,5}|[+-]\d{2}:?\d{2})?$"
+)
+
+
+def require_unambiguous(text: pl.Series, attribute: str) -> None:
+    """Refuse dates written with slashes, naming the attribute and the setting that mends it."""
+    slashed = text.filter(text.str.contains("/", literal=True))
+    if not slashed.is_empty():
+        raise ContractViolation(
+            f"{attribute}={slashed[0]!r} is ambiguous: MM/dd and dd/MM cannot be told apart.",
+            remedy="Set the date format of the Flex query to yyyyMMdd (and the time format to HHmmss), then download it again.",
+        )
+
+
+def read_dates(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Turn text columns into dates. What is no date becomes null and `time_unreadable` in `reading_fault`."""
+    for column in columns:
+        text = frame.get_column(column)
+        require_unambiguous(text, column)
+        known = text.drop_nulls().unique().to_frame().with_columns(pl.col(column).str.extract_groups(PATTERN).alias("part"))
+        days = known.select(column, day=_day())
+        frame = frame.join(days, on=column, how="left", maintain_order="left", nulls_equal=False).with_columns(
+            reading_fault=_faulty(pl.col(column).is_not_null() & (pl.col(column) != "MULTI") & pl.col("day").is_null()),
+        )
+        frame = frame.with_columns(pl.col("day").alias(column)).drop("day")
+    return frame
+
+
+def read_times(frame: pl.DataFrame, column: str, order: str) -> pl.DataFrame:
+    """Read a text column of instants; `order` is a column of increasing ids, for the hour that November repeats.
+
+    Adds `transact_time` (UTC, null where the text has no time of day), `time_zone_assumed` and `clock_date` (the date
+    as printed). Text that is no time is `time_unreadable`.
+    """
+    require_unambiguous(frame.get_column(column), column)
+    frame = (
+        frame.with_columns(part=pl.col(column).str.extract_groups(PATTERN))
+        .with_columns(clock_date=_day(), printed_zone=pl.col("part").struct.field("zone"))
+        .with_columns(local=_local(), offset=_offset())
+    )
+    frame = frame.with_columns(new_york=_new_york(frame, order))
+    timed = pl.col("local").is_not_null()
+    unzoned = pl.col("printed_zone").is_null()
+    utc = pl.when(unzoned).then(pl.col("new_york")).otherwise(pl.col("local") - pl.duration(minutes="offset"))
+    return frame.with_columns(
+        transact_time=pl.when(timed).then(utc),
+        time_zone_assumed=pl.when(timed & unzoned).then(pl.lit(NEW_YORK)),
+        reading_fault=_faulty(
+            pl.col(column).is_not_null() & (pl.col("clock_date").is_null() | (timed & utc.is_null()))
+        ),
+    ).drop("part", "printed_zone", "local", "offset", "new_york")
+
+
+def _faulty(condition: pl.Expr) -> pl.Expr:
+    return pl.coalesce("reading_fault", pl.when(condition).then(pl.lit("time_unreadable")))
+
+
+def _number(name: str) -> pl.Expr:
+    return pl.col("part").struct.field(name).cast(pl.Int32)
+
+
+def _day() -> pl.Expr:
+    month = pl.col("part").struct.field("mon").str.to_uppercase().replace_strict(MONTHS, default=None, return_dtype=pl.Int32)
+    short = _number("yy")
+    year = pl.when(short < 100).then(short + 2000).otherwise(short)  # noqa: PLR2004  (two digits: IBKR began in 1993, queries in 2005)
+    written = pl.concat_str(
+        pl.coalesce(_number("y"), year).cast(pl.String).str.zfill(4),
+        pl.coalesce(_number("m"), month).cast(pl.String).str.zfill(2),
+        pl.coalesce(_number("d"), _number("dd")).cast(pl.String).str.zfill(2),
+    )
+    return written.str.to_date("%Y%m%d", strict=False)
+
+
+def _local() -> pl.Expr:
+    """Build the time as printed. 25:00:00 is no time and becomes null, as does a date without a time of day."""
+    micros = pl.col("part").struct.field("f").str.strip_chars_start(".").str.pad_end(6, "0").cast(pl.Int32).fill_null(0)
+    hour, minute, second = _number("H"), _number("M"), _number("S")
+    valid = (hour < 24) & (minute < 60) & (second < 60)  # noqa: PLR2004
+    return pl.when(valid).then(
+        pl.col("clock_date").cast(pl.Datetime("us"))
+        + pl.duration(hours=hour, minutes=minute, seconds=second, microseconds=micros)
+    )
+
+
+def _offset() -> pl.Expr:
+    """Give a printed zone as minutes east of Greenwich, null for an abbreviation that no table knows."""
+    zone = pl.col("printed_zone")
+    signed = zone.str.extract(r"^([+-]\d{2})", 1).cast(pl.Int32) * 60
+    minutes = zone.str.extract(r"^[+-]\d{2}:?(\d{2})$", 1).cast(pl.Int32)
+    numeric = pl.when(zone.str.starts_with("-")).then(signed - minutes).otherwise(signed + minutes)
+    named = zone.replace_strict({name: hours * 60 for name, hours in ZONES.items()}, default=None, return_dtype=pl.Int32)
+    return pl.coalesce(numeric, named)
+
+
+def _new_york(frame: pl.DataFrame, order: str) -> pl.Series:
+    """Read local times as New York's. In November's repeated hour the first pass is meant, unless ids say the second."""
+    local = frame.get_column("local")
+    first, second = (
+        local.dt.replace_time_zone(NEW_YORK, ambiguous=fold, non_existent="null")
+        .dt.convert_time_zone("UTC")
+        .dt.replace_time_zone(None)
+        for fold in ("earliest", "latest")
+    )
+    repeated = (first != second).fill_null(value=False)
+    if not repeated.any():
+        return first
+    running = (
+        frame.select(order, "local", "clock_date")
+        .with_columns(repeated=repeated, position=pl.int_range(pl.len()))
+        .filter("repeated")
+        .sort(order, "position")
+        .with_columns(turned_back=(pl.col("local") < pl.col("local").cum_max()).over("clock_date"))
+    )
+    turned_back = set(running.filter("turned_back").get_column("position").to_list())
+    return pl.select(
+        pl.when(pl.int_range(local.len()).is_in(turned_back)).then(second).otherwise(first).alias("new_york")
+    ).to_series()

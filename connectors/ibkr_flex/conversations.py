@@ -1,0 +1,66 @@
+"""The Flex protocol, top to bottom: ask for a statement, poll until it is made, read it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import chain, repeat
+
+from connectors.errors import RateLimited, Transient
+from connectors.ibkr_flex import endpoints, replies
+from connectors.ibkr_flex.endpoints import Credentials
+from connectors.wire import Conversation, Exchanging, Pause, Window, ask
+
+LONGEST = timedelta(days=365)
+POLLS = (3.0, 6.0, 12.0, 20.0)  # then every 30 s, for ten minutes in all
+LAST_POLL = 30.0
+PATIENCE = 600.0
+
+
+def windows(since: date, until: date) -> list[Window]:
+    """Cut a span into questions of at most 365 days, oldest first, breaking at the years."""
+    pieces, start = [], since
+    while start < until:
+        end = min(until, date(start.year + 1, 1, 1), start + LONGEST)
+        pieces.append(Window(start, end))
+        start = end
+    return pieces
+
+
+def backfill(credentials: Credentials, window: Window) -> Conversation:
+    """Fetch the statement of one window; whether it covers the window is judged from its own dates when it is loaded."""
+    ticket = yield from _ticket(credentials, window)
+    url = ticket.url if endpoints.may_be_trusted(ticket.url, credentials.base_url) else ""
+    waited = 0.0
+    for seconds in chain(POLLS, repeat(LAST_POLL)):
+        if waited + seconds > PATIENCE:
+            break
+        yield Pause(seconds, "IBKR is making the statement")
+        waited += seconds
+        try:
+            if not replies.still_generating((yield from ask(endpoints.get_statement(credentials, ticket.reference, url)))):
+                return
+        except RateLimited as limit:
+            _require_short(limit)
+            yield Pause(limit.retry_after, "IBKR asks for fewer requests")
+            waited += limit.retry_after
+        except Transient:
+            if not url:
+                raise
+            url = ""  # IBKR documents one address and returns another; either may be the one that works
+    raise Transient(f"IBKR did not finish the statement of {window} within {PATIENCE:.0f} seconds.", code="1019")
+
+
+def _ticket(credentials: Credentials, window: Window) -> Exchanging[replies.Ticket]:
+    """Send the request. One "too many requests" is waited out; a second one is the runner's to handle."""
+    request = endpoints.send_request(credentials, window)
+    try:
+        return replies.read_ticket((yield from ask(request)))
+    except RateLimited as limit:
+        _require_short(limit)
+        yield Pause(limit.retry_after, "IBKR asks for fewer requests")
+    return replies.read_ticket((yield from ask(request)))
+
+
+def _require_short(limit: RateLimited) -> None:
+    if limit.code != replies.TOO_MANY_REQUESTS:
+        raise limit

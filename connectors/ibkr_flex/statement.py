@@ -1,0 +1,104 @@
+"""Turn the bytes of a Flex statement into frames of text, one row a broker row; nothing is judged here but the XML."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+import xml2arrow
+
+from connectors.errors import ContractViolation
+
+COLUMNS = Path(__file__).with_name("statement.yaml")
+NULL_WORDS = ("", "-", "--", "N/A")
+EXECUTION = "EXECUTION"
+
+# A confirmation's attribute, and what an activity statement calls the same thing.
+CONFIRM_NAMES = {
+    "execID": "ibExecID",
+    "orderID": "ibOrderID",
+    "price": "tradePrice",
+    "commission": "ibCommission",
+    "commissionCurrency": "ibCommissionCurrency",
+    "code": "notes",
+    "settleDate": "settleDateTarget",
+}
+
+_ROW = re.compile(rb"<(Trade|TradeConfirm)\s")
+_ATTRIBUTE = re.compile(r"\s([A-Za-z_][\w.-]*)\s*=")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement as text: an empty text and IBKR's null words are null, an attribute not printed is null in every row."""
+
+    kind: str  # AF or TCF, as the root element says
+    headers: pl.DataFrame  # a row a FlexStatement: statement, accountId, fromDate, toDate, period, whenGenerated
+    trades: pl.DataFrame  # a row a <Trade> of level EXECUTION or without level
+    confirms: pl.DataFrame  # the same for <TradeConfirm>, its attributes under the names of <Trade>
+    attributes: dict[str, frozenset[str]]  # every attribute name printed, by element
+
+
+@cache
+def _parser() -> xml2arrow.XmlToArrowParser:
+    return xml2arrow.XmlToArrowParser(COLUMNS)
+
+
+def read_statement(body: bytes) -> Statement:
+    """Read a whole UTF-8 statement. Raises `ContractViolation` when the XML is broken."""
+    try:
+        tables = _parser().parse(body)
+    except xml2arrow.Xml2ArrowError as exc:
+        raise ContractViolation(f"The statement's XML is broken: {exc}.", remedy="Download it again.") from exc
+    response = pl.from_arrow(tables["response"])
+    headers = pl.from_arrow(tables["statements"])
+    trades, confirms = pl.from_arrow(tables["trades"]), pl.from_arrow(tables["confirms"])
+    assert isinstance(response, pl.DataFrame)
+    assert isinstance(headers, pl.DataFrame)
+    assert isinstance(trades, pl.DataFrame)
+    assert isinstance(confirms, pl.DataFrame)
+    return Statement(
+        kind=response.item(0, "type") or "" if response.height else "",
+        headers=_cleaned(headers),
+        trades=_executions(trades).with_columns(ibExecID=pl.coalesce("ibExecID", "execID")).drop("execID"),
+        confirms=_executions(confirms.rename(CONFIRM_NAMES)),
+        attributes=printed_attributes(body),
+    )
+
+
+def _cleaned(frame: pl.DataFrame) -> pl.DataFrame:
+    text = pl.col(pl.String).str.strip_chars()
+    return frame.rename({"<statement>": "statement"}).with_columns(
+        pl.when(~text.is_in(NULL_WORDS)).then(text).name.keep()
+    )
+
+
+def _executions(frame: pl.DataFrame) -> pl.DataFrame:
+    """Keep the rows of level EXECUTION or of no level, numbered as they stand in the file."""
+    return (
+        _cleaned(frame)
+        .filter(pl.col("levelOfDetail").is_null() | (pl.col("levelOfDetail") == EXECUTION))
+        .drop("<row>")
+        .with_row_index("raw_row")
+    )
+
+
+def printed_attributes(body: bytes) -> dict[str, frozenset[str]]:
+    """Name every attribute that execution rows print, by element.
+
+    Rows of an element that print equally many attributes print the same ones, so one row of each count is read.
+    """
+    found: dict[str, set[str]] = {}
+    seen: set[tuple[bytes, int]] = set()
+    for row in _ROW.finditer(body):
+        end = body.find(b">", row.start())
+        shape = (row.group(1), body.count(b"=", row.start(), end))
+        if shape not in seen:
+            seen.add(shape)
+            tag = _QUOTED.sub('""', body[row.start() : end].decode(errors="replace"))
+            found.setdefault(row.group(1).decode(), set()).update(_ATTRIBUTE.findall(tag))
+    return {element: frozenset(names) for element, names in found.items()}

@@ -1,0 +1,46 @@
+"""Comments on views and their columns: where a column keeps its table's name it keeps the table's meaning."""
+
+from __future__ import annotations
+
+import duckdb
+
+VIEWS = {
+    "fills": "What stands now: neither cancelled nor superseded, one row an execution; commission and taxes are the family's",
+    "executions": "Each broker row once, in its latest version from its most authoritative channel; sums equal the broker's",
+    "fees": "Every fee of every execution: asset, amount (positive we paid), kind",
+    "cash_legs": "The cash that each execution moves, by currency: trade, tax and commission legs; positive we received",
+    "data_health": "A finding: what is odd, how bad it is, since when, and what to do",
+}
+
+COLUMNS = {
+    "stands": "Neither cancelled nor superseded nor unconfirmed, and no cancel itself",
+    "ended_by": "row_key of the row that cancelled or superseded this one",
+    "finding": "What is odd about the row: orphan_cancel, clash, unconfirmed; null when nothing",
+    "asset": "Currency or asset of the fee",
+    "amount": "Amount in the leg's currency or the fee's asset: a fee positive we paid, a cash leg positive we received",
+    "kind": "What the entry is: trade, margin_open or credit for a fee; trade, tax or commission for a cash leg; the finding's kind",
+    "severity": "error, warning or note",
+    "what": "What was found, in words",
+    "since": "Since when it is known, UTC",
+    "remedy": "What to do",
+    "connection": "Connection or broker it is about",
+}
+
+
+def explain_views(con: duckdb.DuckDBPyConnection) -> None:
+    """Comment every view and each of its columns; a column that nothing explains is a `KeyError`."""
+    told = dict(
+        con.execute(
+            "select column_name, any_value(comment) from duckdb_columns() where table_name = 'execution_reports' group by all"
+        ).fetchall()
+    )
+    for view, meaning in VIEWS.items():
+        con.execute(f"comment on view {view} is '{_quoted(meaning)}'")
+        columns = con.execute("select column_name from duckdb_columns() where table_name = ?", [view]).fetchall()
+        for (column,) in columns:
+            text = COLUMNS.get(column) or told[column]
+            con.execute(f"comment on column {view}.{column} is '{_quoted(text)}'")
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

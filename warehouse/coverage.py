@@ -1,0 +1,151 @@
+"""Which days of which channel have been asked for, returned and verified; and how far the unbroken part reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import duckdb
+import polars as pl
+
+SATURDAY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A window asked of a channel, half-open."""
+
+    since: date
+    until: date
+
+
+def business_days(since: date, until: date) -> int:
+    """Count the days from Monday to Friday in `[since, until)`."""
+    return sum((since + timedelta(days=offset)).weekday() < SATURDAY for offset in range(max((until - since).days, 0)))
+
+
+def verdict_on(asked: Asked, returned_since: date | None, returned_until: date | None) -> tuple[str, str | None]:
+    """Judge one answer: (`complete`, None), or (`partial`, what is missing). Weekends are no gap."""
+    if returned_since is None or returned_until is None:
+        return "partial", "the statement does not say which days it covers"
+    missing = []
+    if business_days(asked.since, min(returned_since, asked.until)):
+        missing.append(f"{asked.since} to {min(returned_since, asked.until) - timedelta(days=1)}")
+    if business_days(max(returned_until, asked.since), asked.until):
+        missing.append(f"{max(returned_until, asked.since)} to {asked.until - timedelta(days=1)}")
+    return ("partial", f"not returned: {', '.join(missing)}") if missing else ("complete", None)
+
+
+def record(  # noqa: PLR0913  (a row of coverage has this many facts)
+    con: duckdb.DuckDBPyConnection,
+    statements: pl.DataFrame,
+    connection: str,
+    asked: Asked | None,
+    run_id: str,
+    verdict: str,
+    recorded_at: datetime,
+) -> list[str]:
+    """Write what was asked and returned, move the watermarks, and name the gaps.
+
+    A file that was imported was asked for nothing: it covers what it says it covers.
+    """
+    rows, gaps = [], []
+    for account in _accounts(statements):
+        wanted = asked or Asked(account["returned_since"] or date.min, account["returned_until"] or date.max)
+        status, reason = verdict_on(wanted, account["returned_since"], account["returned_until"])
+        if asked is None and account["returned_since"] is None:
+            continue
+        rows.append({**account, "since": wanted.since, "until": wanted.until, "status": status, "reason": reason})
+    if asked is not None and statements.is_empty():
+        nothing = dict.fromkeys(("broker", "source", "source_rank", "account", "returned_since", "returned_until"))
+        lost = {"row_count": 0, "broker_count": None, "exchange_id": None, "status": "failed", "reason": verdict}
+        rows.append({**nothing, **lost, "since": asked.since, "until": asked.until})
+    for row in rows:
+        con.execute(
+            "insert into coverage by name select unnest(?, recursive := true)",
+            [{**row, "connection": connection, "run_id": run_id, "recorded_at": recorded_at}],
+        )
+        if row["status"] != "complete":
+            gaps.append(f"{row['source'] or connection} {row['since']} to {row['until'] - timedelta(days=1)}: {row['reason']}")
+    if rows:
+        move_watermarks(con, recorded_at)
+    return gaps
+
+
+def _accounts(statements: pl.DataFrame) -> list[dict[str, object]]:
+    """Give one answer an account and channel: a query that breaks out by day answers in many statements."""
+    return (
+        statements.group_by("broker", "source", "source_rank", "account", maintain_order=True)
+        .agg(
+            pl.col("returned_since").min(),
+            pl.col("returned_until").max(),
+            pl.col("row_count").sum(),
+            pl.col("broker_count").sum() if statements["broker_count"].count() else pl.lit(None).alias("broker_count"),
+            pl.col("exchange_id").last(),
+        )
+        .to_dicts()
+    )
+
+
+def move_watermarks(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
+    """Set each channel's watermark to the end of its first unbroken span of complete days, weekends bridged."""
+    spans: dict[tuple[object, ...], tuple[date, date]] = {}
+    windows = con.execute(
+        """
+        select connection, broker, source, source_rank, account, returned_since, returned_until
+        from coverage
+        where status = 'complete'
+        order by returned_since, returned_until
+        """
+    ).fetchall()
+    for *key, since, until in windows:
+        first = spans.setdefault(tuple(key), (since, until))
+        if not business_days(first[1], since):
+            spans[tuple(key)] = (first[0], max(first[1], until))
+    known = {
+        tuple(key): (since, until)
+        for *key, since, until in con.execute(
+            "select connection, broker, source, source_rank, account, verified_since, verified_until from watermarks"
+        ).fetchall()
+    }
+    for key, span in spans.items():
+        if known.get(key) != span:
+            con.execute(
+                """
+                delete from watermarks
+                where connection = ? and broker = ? and source = ? and source_rank = ? and account is not distinct from ?
+                """,
+                list(key),
+            )
+            con.execute(
+                """
+                insert into watermarks
+                    (connection, broker, source, source_rank, account, verified_since, verified_until, updated_at)
+                values (?, ?, ?, ?, ?, ?, ?, ?)
+                """,
+                [*key, *span, moment],
+            )
+
+
+def missing_windows(con: duckdb.DuckDBPyConnection, connection: str, asked: Asked) -> list[Asked]:
+    """Give the parts of a span that no complete answer covers yet, oldest first: where a backfill continues."""
+    covered = con.execute(
+        """
+        select returned_since, returned_until
+        from coverage
+        where connection = ?
+            and status = 'complete'
+        order by returned_since, returned_until
+        """,
+        [connection],
+    ).fetchall()
+    gaps, start = [], asked.since
+    for since, until in covered:
+        if since > start and business_days(start, min(since, asked.until)):
+            gaps.append(Asked(start, min(since, asked.until)))
+        start = max(start, until)
+        if start >= asked.until:
+            return gaps
+    if start < asked.until and business_days(start, asked.until):
+        gaps.append(Asked(start, asked.until))
+    return gaps

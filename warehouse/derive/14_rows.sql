@@ -1,0 +1,143 @@
+-- Exchange what stood for what stands, and keep each fill that stood otherwise as it stood.
+
+insert into past_fills by name
+select
+    old.broker,
+    old.account,
+    old.row_key,
+    old.version,
+    old.exec_id,
+    old.exec_rev,
+    old.exec_type,
+    old.exec_ref_id,
+    old.order_id,
+    old.cl_ord_id,
+    old.trade_id,
+    old.instrument_id,
+    old.symbol,
+    old.security_type,
+    old.side,
+    old.last_qty,
+    old.signed_qty,
+    old.last_px,
+    old.contract_multiplier,
+    old.currency,
+    old.gross_trade_amt,
+    old.net_money,
+    old.fill_commission as commission,
+    old.fill_comm_currency as comm_currency,
+    old.fill_fee_status as fee_status,
+    old.fill_fee_entries as fee_entries,
+    old.fill_taxes as taxes,
+    old.fx_rate_to_base,
+    old.realized_pnl,
+    old.last_liquidity_ind,
+    old.position_effect,
+    old.last_mkt,
+    old.leverage,
+    old.margin,
+    old.position_id,
+    old.transact_time,
+    old.transact_time_raw,
+    old.time_zone_assumed,
+    old.trade_date,
+    old.settl_date,
+    old.report_date,
+    old.book_date,
+    old.source,
+    old.status,
+    old.first_seen_at,
+    old.last_changed_at,
+    old.exchange_id,
+    old.raw_row,
+    coalesce(new.last_changed_at, (select max(told_at) from judged)) as superseded_at,
+    old.row_hash
+from old_rows as old
+left join new_rows as new using (row_hash)
+where old.stands
+    and (
+        new.row_hash is null
+        or not new.stands
+        or row(
+            new.exec_type,
+            new.exec_ref_id,
+            new.side,
+            new.signed_qty,
+            new.last_px,
+            new.currency,
+            new.gross_trade_amt,
+            new.net_money,
+            new.fill_fee_entries,
+            new.fill_taxes,
+            new.realized_pnl,
+            new.transact_time,
+            new.trade_date,
+            new.settl_date,
+            new.report_date,
+            new.source,
+            new.status
+        ) is distinct from row(
+            old.exec_type,
+            old.exec_ref_id,
+            old.side,
+            old.signed_qty,
+            old.last_px,
+            old.currency,
+            old.gross_trade_amt,
+            old.net_money,
+            old.fill_fee_entries,
+            old.fill_taxes,
+            old.realized_pnl,
+            old.transact_time,
+            old.trade_date,
+            old.settl_date,
+            old.report_date,
+            old.source,
+            old.status
+        )
+    );
+
+delete from execution_rows
+where row_hash in (select row_hash from touched)
+    and book_date >= (select min(book_first) from touched)
+    and book_date <= (select max(book_last) from touched);
+
+insert into execution_rows by name
+select * from new_rows;
+
+delete from links
+where row_hash in (select row_hash from touched);
+
+insert into links by name
+select
+    latest.row_hash,
+    link(latest.broker, latest.account, latest.exec_id) as exec_hash,
+    link(latest.broker, latest.account, coalesce(latest.ref_trade_id, latest.trade_id)) as trade_hash,
+    link(latest.broker, latest.account, latest.ref_row_key) as ref_row_hash,
+    lane(latest.broker, latest.account, latest.symbol, latest.last_qty, latest.last_px) as lane_hash,
+    case
+        when
+            seeks_by_terms(latest.exec_type, latest.ref_row_key, latest.ref_trade_id, latest.key_rank, latest.status)
+            then lane(latest.broker, latest.account, latest.symbol, latest.last_qty, latest.last_px)
+    end as open_lane_hash,
+    coalesce(own.family, bettered.family, latest.row_hash) as family,
+    spans.book_first,
+    spans.book_last
+from latest
+inner join (
+    select
+        row_hash,
+        min(book_date) as book_first,
+        max(book_date) as book_last
+    from touched_reports
+    group by row_hash
+) as spans using (row_hash)
+left join families as own on own.row_hash = latest.row_hash
+left join (
+    select distinct on (twins.lesser_hash)
+        twins.lesser_hash,
+        families.family
+    from twins
+    inner join families on families.row_hash = twins.better_hash
+) as bettered on bettered.lesser_hash = latest.row_hash
+qualify row_number() over (partition by latest.row_hash order by latest.source_rank desc) = 1;

@@ -1,0 +1,235 @@
+"""The landing zone: every exchange with a broker, as it was, in Parquet files that are never changed.
+
+A row is an exchange, or the header or footer of a conversation. Files are written under a temporary name, flushed to
+disk and renamed, so a reader sees whole files only; a killed conversation loses what it had not flushed yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+FLUSH_SECONDS = 30.0
+FLUSH_BYTES = 64 << 20
+SCHEMA_VERSION = 1
+
+SCHEMA: dict[str, Any] = {
+    "exchange_id": pl.String,
+    "conversation_id": pl.String,
+    "run_id": pl.String,
+    "connector": pl.String,
+    "connection": pl.String,
+    "kind": pl.String,  # opened, exchange, closed
+    "endpoint": pl.String,
+    "request": pl.String,
+    "status": pl.Int32,
+    "headers": pl.String,
+    "body": pl.Binary,
+    "body_sha256": pl.String,
+    "body_bytes": pl.Int64,
+    "requested_at": pl.Datetime("us"),
+    "answered_at": pl.Datetime("us"),
+    "note": pl.String,
+    "schema_version": pl.Int32,
+}
+METADATA = [name for name in SCHEMA if name not in ("body", "headers", "schema_version")]
+
+
+def new_id(moment: datetime) -> str:
+    """Make an id that sorts by time: microseconds in hexadecimal, then 64 random bits."""
+    return f"{int(moment.timestamp() * 1_000_000):015x}{uuid.uuid4().hex[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A landed exchange: where it lies and what it says of itself."""
+
+    row: dict[str, Any]
+    file: str
+    place: int
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Give the row of the table `exchanges`."""
+        return {**{name: self.row[name] for name in METADATA}, "landed_file": self.file, "landed_row": self.place}
+
+
+@dataclass(slots=True)
+class Conversation:
+    """Lands one conversation: a header, its exchanges in batches, a footer."""
+
+    home: Path
+    connector: str
+    connection: str
+    run_id: str
+    opened_at: datetime
+    conversation_id: str = ""
+    _waiting: list[dict[str, Any]] = field(default_factory=list)
+    _batch: int = 0
+    _flushed_at: float = 0.0
+    landed: list[Landed] = field(default_factory=list)
+
+    def open(self, note: dict[str, Any]) -> None:
+        """Land the header: what was asked, by which run."""
+        self.conversation_id = new_id(self.opened_at)
+        self._flushed_at = time.monotonic()
+        self._add("opened", self.opened_at, note=json.dumps(note, default=str))
+
+    def exchange(  # noqa: PLR0913  (an exchange has this many facts)
+        self,
+        *,
+        endpoint: str,
+        request: dict[str, Any],
+        status: int | None,
+        headers: dict[str, str],
+        body: bytes,
+        body_is_secret: bool,
+        requested_at: datetime,
+        answered_at: datetime,
+        note: str = "",
+    ) -> str:
+        """Land one exchange; gives its id. Of a secret body only the hash and length are kept."""
+        exchange_id = self._add(
+            "exchange",
+            answered_at,
+            endpoint=endpoint,
+            request=json.dumps(request),
+            status=status,
+            headers=json.dumps(headers),
+            body=None if body_is_secret else body,
+            body_sha256=hashlib.sha256(body).hexdigest(),
+            body_bytes=len(body),
+            requested_at=_naive(requested_at),
+            note=note,
+        )
+        waiting = sum(row["body_bytes"] or 0 for row in self._waiting)
+        if waiting >= FLUSH_BYTES or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+            self.flush()
+        return exchange_id
+
+    def close(self, moment: datetime, note: dict[str, Any]) -> None:
+        """Land the footer: the verdict, counts and waits."""
+        self._add("closed", moment, note=json.dumps(note, default=str))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits to its own file."""
+        if not self._waiting:
+            return
+        folder = (
+            Path("landing")
+            / f"source={self.connector}"
+            / f"connection={self.connection}"
+            / f"date={self.opened_at:%Y-%m-%d}"
+        )
+        name = folder / f"{self.conversation_id}-{self._batch}.parquet"
+        write_durably(pl.DataFrame(self._waiting, schema=SCHEMA), self.home / name)
+        self.landed += [Landed(row, str(name), place) for place, row in enumerate(self._waiting)]
+        self._waiting = []
+        self._batch += 1
+        self._flushed_at = time.monotonic()
+
+    def _add(self, kind: str, moment: datetime, **facts: Any) -> str:
+        exchange_id = new_id(moment)
+        self._waiting.append(
+            {
+                **dict.fromkeys(SCHEMA),
+                **facts,
+                "exchange_id": exchange_id,
+                "conversation_id": self.conversation_id,
+                "run_id": self.run_id,
+                "connector": self.connector,
+                "connection": self.connection,
+                "kind": kind,
+                "answered_at": _naive(moment),
+                "schema_version": SCHEMA_VERSION,
+            }
+        )
+        return exchange_id
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None)
+
+
+def write_durably(frame: pl.DataFrame, path: Path) -> None:
+    """Write a Parquet file that is whole or absent, whatever happens: temporary name, flush to disk, rename, flush the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            frame.write_parquet(file, compression="zstd", compression_level=1, statistics=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def landed_files(home: Path) -> list[Path]:
+    """Give every file of the landing zone."""
+    return sorted((home / "landing").glob("source=*/connection=*/date=*/*.parquet"))
+
+
+def read_file(home: Path, path: Path) -> list[Landed]:
+    """Read every row of a landed file, bodies included."""
+    frame = pl.read_parquet(path, hive_partitioning=False)
+    name = str(path.relative_to(home))
+    return [Landed(row, name, place) for place, row in enumerate(frame.iter_rows(named=True))]
+
+
+def read_body(home: Path, file: str, exchange_id: str) -> bytes | None:
+    """Read one body from its file; after compaction, from whichever file holds the exchange now."""
+    candidates = [home / file, *sorted((home / file).parent.glob("*.parquet"))]
+    for path in candidates:
+        if path.exists():
+            found = pl.scan_parquet(path, hive_partitioning=False).filter(pl.col("exchange_id") == exchange_id).select("body").collect()
+            if found.height:
+                body: bytes | None = found.item(0, 0)
+                return body
+    return None
+
+
+def conversations(home: Path) -> Iterator[list[Landed]]:
+    """Replay the landing zone: each conversation's rows, conversations in the order they were answered to their end."""
+    index = _index(home)
+    for (_, paths) in index:
+        rows = {row.row["exchange_id"]: row for path in paths for row in read_file(home, home / path[0]) if row.row["conversation_id"] == path[1]}
+        yield sorted(rows.values(), key=lambda row: (row.row["answered_at"], row.row["exchange_id"]))
+
+
+def _index(home: Path) -> list[tuple[datetime, list[tuple[str, str]]]]:
+    """Find where each conversation lies, ordered by its last answer."""
+    found: dict[str, tuple[datetime, list[tuple[str, str]]]] = {}
+    for path in landed_files(home):
+        spans = (
+            pl.scan_parquet(path, hive_partitioning=False)
+            .group_by("conversation_id")
+            .agg(pl.col("answered_at").max())
+            .collect()
+        )
+        for conversation_id, answered_at in spans.iter_rows():
+            latest, paths = found.get(conversation_id, (answered_at, []))
+            found[conversation_id] = (max(latest, answered_at), [*paths, (str(path.relative_to(home)), conversation_id)])
+    return [found[key] for key in sorted(found, key=lambda key: (found[key][0], key))]
+
+
+def exchanges_frame(landed: Iterable[Landed]) -> pl.DataFrame:
+    """Lay landed rows out as the table `exchanges`."""
+    schema = {**{name: SCHEMA[name] for name in METADATA}, "landed_file": pl.String, "landed_row": pl.Int32}
+    return pl.DataFrame([row.metadata for row in landed], schema=schema)

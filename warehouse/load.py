@@ -1,0 +1,241 @@
+"""Put a batch of execution reports into the warehouse: one transaction, the same rows whatever came before or comes twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from importlib.resources import files
+
+import duckdb
+import polars as pl
+
+from warehouse import coverage, versions
+from warehouse.coverage import Asked
+from warehouse.shape import PUBLIC
+
+MOST_ROUNDS = 1000  # of label propagation; a family of n rows needs at most n
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What some replies say, as frames; the schemas are those of a connector's `Normalized`."""
+
+    reports: pl.DataFrame
+    instruments: pl.DataFrame
+    statements: pl.DataFrame
+    quarantine: pl.DataFrame
+    drift: pl.DataFrame
+    exchanges: pl.DataFrame  # landed exchanges without bodies: the columns of the table
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who loads, and what was asked."""
+
+    run_id: str
+    flow: str
+    connection: str
+    asked: Asked | None
+    started_at: datetime
+    finished_at: datetime
+    waited_seconds: float = 0.0
+    verdict: str = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load changed, in rows."""
+
+    rows_read: int = 0
+    added: int = 0
+    revised: int = 0
+    cancelled: int = 0
+    rejected: int = 0
+    gaps: tuple[str, ...] = field(default=())
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether readers would see a difference."""
+        return bool(self.added or self.revised or self.cancelled or self.rejected)
+
+
+def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
+    """Load a batch in one transaction; on any error nothing of it stays."""
+    with transaction(con):
+        _append(con, "exchanges", batch.exchanges)
+        gaps = coverage.record(con, batch.statements, run.connection, run.asked, run.run_id, run.verdict, run.finished_at)
+        added, revised, cancelled = _merge_reports(con, batch.reports)
+        _merge_instruments(con, batch.instruments)
+        rejected = _merge_quarantine(con, batch)
+        _merge_drift(con, batch.drift)
+        loaded = Loaded(batch.statements["row_count"].sum() or 0, added, revised, cancelled, rejected, tuple(gaps))
+        _record_run(con, batch, run, loaded)
+    return loaded
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit when the block ends well; roll back and raise again when it does not."""
+    con.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        con.execute("rollback")
+        raise
+    con.execute("commit")
+
+
+def derive_again(con: duckdb.DuckDBPyConnection) -> None:
+    """Make `execution_rows` anew from `execution_reports` alone, as if every row had been touched. For audits."""
+    with transaction(con):
+        con.execute(_sql("00_macros"))
+        con.execute("create or replace temp table batch as select *, null::timestamp as broker_clock from execution_reports limit 0")
+        con.execute("create or replace temp table touched as select row_hash, book_first, book_last from links")
+        con.execute("create or replace temp table stored_reports as select * from execution_reports")
+        con.execute("create or replace temp table new_reports as select * from execution_reports limit 0")
+        _derive(con)
+        _exchange_rows(con)
+
+
+def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tuple[int, int, int]:
+    """Merge reports into versions, rows, cancels and families. Gives rows added, revised and fills that ceased to stand."""
+    con.execute(_sql("00_macros"))
+    _stage(con, reports)
+    con.execute(_sql("01_touched"))
+    _until_stable(con, "select count(*) from touched_families", "02_widen")
+    con.execute(_sql("03_stored"))
+    con.execute(versions.DROP_KNOWN)
+    if not _scalar(con, "select count(*) from batch") and not _scalar(con, "select count(*) from touched"):
+        return 0, 0, 0
+    con.execute(versions.FIRST_VERSIONS)
+    con.execute(versions.MERGED_VERSIONS)
+    _derive(con)
+    added = _scalar(con, "select count(*) from new_rows anti join old_rows using (row_hash)")
+    revised = _scalar(
+        con,
+        "select count(*) from new_rows as new inner join old_rows as old using (row_hash) where new.version > old.version",
+    )
+    cancelled = _scalar(
+        con,
+        "select count(*) from old_rows as old where old.stands and row_hash in (select row_hash from new_rows where not stands)",
+    )
+    con.execute(_sql("13_reports"))
+    _exchange_rows(con)
+    return added, revised, cancelled
+
+
+def _stage(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> None:
+    """Copy the reports into a temporary table `batch`, with their hashes; a row told twice in one reply is told once."""
+    con.register("incoming", reports)
+    con.execute(
+        """
+        create or replace temp table batch as
+        select distinct on (row_hash, source, broker_clock)
+            * exclude (broker_clock),
+            coalesce(broker_clock, timestamp '1970-01-01') as broker_clock,
+            link(broker, account, row_key) as row_hash
+        from incoming
+        order by row_hash, source, broker_clock, raw_row desc
+        """
+    )
+    con.unregister("incoming")
+
+
+def _derive(con: duckdb.DuckDBPyConnection) -> None:
+    """Judge the touched rows: which is which, what ended what, who belongs together, who bears the fees."""
+    con.execute(versions.TOUCHED_REPORTS)
+    for step in ("05_latest", "06_poor_keys", "07_authority", "08_cancels", "09_families"):
+        con.execute(_sql(step))
+    _until_stable(con, "select sum(family % 4294967296) from families", "10_pull")
+    con.execute(_sql("11_fees"))
+    con.execute(versions.FILLERS)
+    con.execute(versions.NEW_ROWS)
+    con.execute(_sql("12_old_rows"))
+
+
+def _exchange_rows(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(_sql("14_rows"))
+
+
+def _until_stable(con: duckdb.DuckDBPyConnection, measure: str, step: str) -> None:
+    """Repeat a step until the measure no longer moves."""
+    before = _scalar(con, measure)
+    for _ in range(MOST_ROUNDS):
+        con.execute(_sql(step))
+        after = _scalar(con, measure)
+        if after == before:
+            return
+        before = after
+    message = f"{step} did not come to rest in {MOST_ROUNDS} rounds."
+    raise RuntimeError(message)
+
+
+def _append(con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:
+    if frame.height:
+        con.register("incoming", frame)
+        con.execute(f"insert into {table} by name select * from incoming")  # noqa: S608  (a constant of this module)
+        con.unregister("incoming")
+
+
+def _merge_instruments(con: duckdb.DuckDBPyConnection, instruments: pl.DataFrame) -> None:
+    con.register("incoming", instruments)
+    con.execute(_sql("20_instruments"))
+    con.unregister("incoming")
+
+
+def _merge_quarantine(con: duckdb.DuckDBPyConnection, batch: Batch) -> int:
+    """Keep rejected rows, those of the same bytes once; gives how many are new."""
+    con.register("incoming", batch.quarantine)
+    con.register("landed", batch.exchanges.select("exchange_id", "body_sha256"))
+    before = _scalar(con, "select count(*) from quarantine")
+    con.execute(_sql("21_quarantine"))
+    con.unregister("incoming")
+    con.unregister("landed")
+    return _scalar(con, "select count(*) from quarantine") - before
+
+
+def _merge_drift(con: duckdb.DuckDBPyConnection, drift: pl.DataFrame) -> None:
+    con.register("incoming", drift)
+    con.execute(_sql("22_drift"))
+    con.unregister("incoming")
+
+
+def _record_run(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run, loaded: Loaded) -> None:
+    asked = run.asked
+    con.execute(
+        "insert into sync_runs by name select unnest(?, recursive := true)",
+        [
+            {
+                "run_id": run.run_id,
+                "flow": run.flow,
+                "connection": run.connection,
+                "asked_since": asked.since if asked else None,
+                "asked_until": asked.until if asked else None,
+                "started_at": run.started_at,
+                "finished_at": run.finished_at,
+                "exchanges": batch.exchanges.filter(pl.col("kind") == "exchange").height,
+                "waited_seconds": run.waited_seconds,
+                "rows_read": loaded.rows_read,
+                "added": loaded.added,
+                "revised": loaded.revised,
+                "cancelled": loaded.cancelled,
+                "rejected": loaded.rejected,
+                "gaps": len(loaded.gaps),
+                "verdict": run.verdict,
+            }
+        ],
+    )
+
+
+def _scalar(con: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = con.execute(query).fetchall()
+    return int(row[0][0] or 0)
+
+
+def _sql(step: str) -> str:
+    return files("warehouse").joinpath("derive", f"{step}.sql").read_text()
+
+
+__all__ = ["PUBLIC", "Asked", "Batch", "Loaded", "Run", "date", "derive_again", "load", "transaction"]

@@ -1,0 +1,68 @@
+-- The cash that each execution moves, by currency. FX moves both its assets; futures and CFDs move none but fees.
+create or replace view cash_legs as
+select
+    traded.broker,
+    traded.account,
+    traded.row_key,
+    traded.exec_type,
+    traded.symbol,
+    traded.security_type,
+    traded.book_date,
+    traded.report_date,
+    'trade' as kind,
+    traded.currency,
+    traded.gross_trade_amt as amount
+from execution_rows as traded
+where traded.gross_trade_amt is not null
+    and coalesce(traded.security_type, '') not in ('FUT', 'CFD', 'FXCFD')
+union all
+select
+    traded.broker,
+    traded.account,
+    traded.row_key,
+    traded.exec_type,
+    traded.symbol,
+    traded.security_type,
+    traded.book_date,
+    traded.report_date,
+    'trade' as kind,
+    instrument.base_asset as currency,
+    traded.signed_qty as amount
+from execution_rows as traded
+inner join instruments as instrument using (instrument_id)
+where traded.security_type = 'CASH'
+    and instrument.base_asset is not null
+union all
+select
+    taxed.broker,
+    taxed.account,
+    taxed.row_key,
+    taxed.exec_type,
+    taxed.symbol,
+    taxed.security_type,
+    taxed.book_date,
+    taxed.report_date,
+    'tax' as kind,
+    taxed.currency,
+    taxed.taxes as amount
+from execution_rows as taxed
+where taxed.taxes <> 0
+union all
+select
+    charged.broker,
+    charged.account,
+    charged.row_key,
+    charged.exec_type,
+    charged.symbol,
+    charged.security_type,
+    charged.book_date,
+    charged.report_date,
+    'commission' as kind,
+    charged.entry.asset as currency,
+    -charged.entry.amount as amount
+from (
+    select
+        *,
+        unnest(fee_entries) as entry
+    from execution_rows
+) as charged;

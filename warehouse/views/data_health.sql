@@ -1,0 +1,87 @@
+-- Findings: each row is something a person should look at.
+create or replace view data_health as
+select
+    finding as kind,
+    case finding when 'orphan_cancel' then 'warning' else 'error' end as severity,
+    broker as connection,
+    case finding
+        when 'orphan_cancel'
+            then 'A cancel of ' || symbol || ' (' || row_key || ') has no original yet'
+        when 'clash'
+            then 'The execution id ' || coalesce(exec_id, '') || ' is used for different things'
+        else 'A provisional fill of ' || symbol || ' (' || row_key || ') was never confirmed'
+    end as what,
+    last_changed_at as since,
+    case finding
+        when 'orphan_cancel' then 'Backfill the days before it'
+        when 'clash' then 'Compare both rows with the broker''s own statement'
+        else 'Ask the broker what became of it'
+    end as remedy
+from execution_rows
+where finding is not null
+union all
+select
+    'quarantine' as kind,
+    'error' as severity,
+    broker as connection,
+    'A row was rejected by the rule ' || rule || ' (row ' || raw_row || ' of ' || exchange_id || ')' as what,
+    first_seen_at as since,
+    'Look at it: fillhouse explain ' || exchange_id as remedy
+from quarantine
+union all
+select
+    'gap' as kind,
+    'error' as severity,
+    asked.connection,
+    asked.since || ' to ' || (asked.until - 1) || ' is ' || asked.status || ': ' || coalesce(asked.reason, '') as what,
+    asked.recorded_at as since,
+    'Run the backfill again' as remedy
+from coverage as asked
+where asked.status <> 'complete'
+    and not exists (
+        select 1
+        from coverage as mended
+        where mended.connection = asked.connection
+            and mended.account is not distinct from coalesce(asked.account, mended.account)
+            and mended.status = 'complete'
+            and mended.returned_since <= asked.since
+            and mended.returned_until >= asked.until
+    )
+    and not exists (
+        select 1
+        from coverage as later
+        where later.connection = asked.connection
+            and later.since = asked.since
+            and later.until = asked.until
+            and later.account is not distinct from asked.account
+            and later.recorded_at > asked.recorded_at
+    )
+union all
+select
+    'fee_currency_unknown' as kind,
+    'warning' as severity,
+    broker as connection,
+    count(*) || ' fills of ' || account || ' have a commission without currency' as what,
+    min(last_changed_at) as since,
+    'Tick the commission currency in the query' as remedy
+from execution_rows
+where commission <> 0
+    and comm_currency is null
+group by
+    broker,
+    account
+union all
+select
+    case kind when 'not_printed' then 'not_printed' else 'drift' end as kind,
+    'note' as severity,
+    broker as connection,
+    case kind
+        when 'not_printed' then 'The query does not print ' || field
+        else 'Unknown ' || kind || ': ' || field
+    end as what,
+    first_seen_at as since,
+    case kind
+        when 'not_printed' then 'Tick the box ' || field || ' in the Trades section of the query'
+        else 'None: it is kept in the landed bytes'
+    end as remedy
+from drift;

@@ -1,0 +1,20 @@
+-- Every fee of every execution; positive we paid.
+create or replace view fees as
+select
+    charged.broker,
+    charged.account,
+    charged.row_key,
+    charged.exec_id,
+    charged.entry.asset as asset,
+    charged.entry.amount as amount,
+    charged.entry.kind as kind,
+    charged.symbol,
+    charged.book_date,
+    charged.exec_type,
+    charged.source
+from (
+    select
+        *,
+        unnest(fee_entries) as entry
+    from execution_rows
+) as charged;
