@@ -96,7 +96,7 @@ class Conversation:
         body_is_secret: bool,
         requested_at: datetime,
         answered_at: datetime,
-        note: str = "",
+        exchange_id: str = "",
     ) -> str:
         """Land one exchange; gives its id. Of a secret body only the hash and length are kept."""
         exchange_id = self._add(
@@ -110,7 +110,7 @@ class Conversation:
             body_sha256=hashlib.sha256(body).hexdigest(),
             body_bytes=len(body),
             requested_at=_naive(requested_at),
-            note=note,
+            exchange_id=exchange_id or new_id(answered_at),
         )
         waiting = sum(row["body_bytes"] or 0 for row in self._waiting)
         if waiting >= FLUSH_BYTES or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
@@ -140,22 +140,20 @@ class Conversation:
         self._flushed_at = time.monotonic()
 
     def _add(self, kind: str, moment: datetime, **facts: Any) -> str:
-        exchange_id = new_id(moment)
-        self._waiting.append(
-            {
-                **dict.fromkeys(SCHEMA),
-                **facts,
-                "exchange_id": exchange_id,
-                "conversation_id": self.conversation_id,
-                "run_id": self.run_id,
-                "connector": self.connector,
-                "connection": self.connection,
-                "kind": kind,
-                "answered_at": _naive(moment),
-                "schema_version": SCHEMA_VERSION,
-            }
-        )
-        return exchange_id
+        row = {
+            **dict.fromkeys(SCHEMA),
+            "exchange_id": new_id(moment),
+            "conversation_id": self.conversation_id,
+            "run_id": self.run_id,
+            "connector": self.connector,
+            "connection": self.connection,
+            "kind": kind,
+            "answered_at": _naive(moment),
+            "schema_version": SCHEMA_VERSION,
+            **facts,
+        }
+        self._waiting.append(row)
+        return str(row["exchange_id"])
 
 
 def _naive(moment: datetime) -> datetime:

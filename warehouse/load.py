@@ -88,30 +88,33 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def derive_again(con: duckdb.DuckDBPyConnection) -> None:
-    """Make `execution_rows` anew from `execution_reports` alone, as if every row had been touched. For audits."""
+    """Judge every stored row anew from `execution_reports` alone, as if each had been touched. For audits."""
     with transaction(con):
         con.execute(_sql("00_macros"))
-        con.execute("create or replace temp table batch as select *, null::timestamp as broker_clock from execution_reports limit 0")
         con.execute("create or replace temp table touched as select row_hash, book_first, book_last from links")
         con.execute("create or replace temp table stored_reports as select * from execution_reports")
         con.execute("create or replace temp table new_reports as select * from execution_reports limit 0")
-        _derive(con)
-        _exchange_rows(con)
+        _judge(con)
+        _write(con)
 
 
 def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tuple[int, int, int]:
     """Merge reports into versions, rows, cancels and families. Gives rows added, revised and fills that ceased to stand."""
     con.execute(_sql("00_macros"))
-    _stage(con, reports)
-    con.execute(_sql("01_touched"))
-    _until_stable(con, "select count(*) from touched_families", "02_widen")
-    con.execute(_sql("03_stored"))
+    con.register("incoming", reports.with_row_index("place"))
+    con.execute(_sql("01_tangled"))
+    alone = reports.height - _scalar(con, "select count(*) from tangled")
+    con.execute(_sql("02_alone"))
+    con.unregister("incoming")
+    con.execute(_sql("03_touched"))
+    _until_stable(con, "select count(*) from touched_families", "04_widen")
+    con.execute(_sql("05_stored"))
     con.execute(versions.DROP_KNOWN)
-    if not _scalar(con, "select count(*) from batch") and not _scalar(con, "select count(*) from touched"):
-        return 0, 0, 0
+    if not _scalar(con, "select (select count(*) from batch) + (select count(*) from touched)"):
+        return alone, 0, 0
     con.execute(versions.FIRST_VERSIONS)
     con.execute(versions.MERGED_VERSIONS)
-    _derive(con)
+    _judge(con)
     added = _scalar(con, "select count(*) from new_rows anti join old_rows using (row_hash)")
     revised = _scalar(
         con,
@@ -121,42 +124,26 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
         con,
         "select count(*) from old_rows as old where old.stands and row_hash in (select row_hash from new_rows where not stands)",
     )
-    con.execute(_sql("13_reports"))
-    _exchange_rows(con)
-    return added, revised, cancelled
+    _write(con)
+    return alone + added, revised, cancelled
 
 
-def _stage(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> None:
-    """Copy the reports into a temporary table `batch`, with their hashes; a row told twice in one reply is told once."""
-    con.register("incoming", reports)
-    con.execute(
-        """
-        create or replace temp table batch as
-        select distinct on (row_hash, source, broker_clock)
-            * exclude (broker_clock),
-            coalesce(broker_clock, timestamp '1970-01-01') as broker_clock,
-            link(broker, account, row_key) as row_hash
-        from incoming
-        order by row_hash, source, broker_clock, raw_row desc
-        """
-    )
-    con.unregister("incoming")
-
-
-def _derive(con: duckdb.DuckDBPyConnection) -> None:
+def _judge(con: duckdb.DuckDBPyConnection) -> None:
     """Judge the touched rows: which is which, what ended what, who belongs together, who bears the fees."""
     con.execute(versions.TOUCHED_REPORTS)
-    for step in ("05_latest", "06_poor_keys", "07_authority", "08_cancels", "09_families"):
+    for step in ("06_latest", "07_poor_keys", "08_authority", "09_cancels", "10_families"):
         con.execute(_sql(step))
-    _until_stable(con, "select sum(family % 4294967296) from families", "10_pull")
-    con.execute(_sql("11_fees"))
+    _until_stable(con, "select sum(family % 4294967296) from families", "11_pull")
+    con.execute(_sql("12_fees"))
     con.execute(versions.FILLERS)
     con.execute(versions.NEW_ROWS)
-    con.execute(_sql("12_old_rows"))
+    con.execute(_sql("13_old_rows"))
 
 
-def _exchange_rows(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute(_sql("14_rows"))
+def _write(con: duckdb.DuckDBPyConnection) -> None:
+    """Write what was judged."""
+    con.execute(_sql("14_reports"))
+    con.execute(_sql("15_rows"))
 
 
 def _until_stable(con: duckdb.DuckDBPyConnection, measure: str, step: str) -> None:

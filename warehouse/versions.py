@@ -5,6 +5,11 @@ from __future__ import annotations
 from warehouse.shape import FILLABLE, IN_PLACE, KEY, PUBLIC, VERSIONED, listed
 
 TOLD = (*VERSIONED, *IN_PLACE)
+FLAGS = """false as is_latest,
+    false as is_merged,
+    false as stands,
+    null::varchar as ended_by,
+    null::varchar as finding"""
 
 # A reply read again, or read in another file, tells nothing new.
 DROP_KNOWN = f"""
@@ -35,7 +40,8 @@ select
     raw_row,
     broker_clock as clock_first,
     broker_clock as clock_last,
-    row_hash
+    row_hash,
+    {FLAGS}
 from batch
 where row_hash not in (select row_hash from stored_reports)
 qualify count(*) over (partition by row_hash, source) = 1
@@ -122,7 +128,8 @@ select
     arg_max(raw_row, place) filter (where is_new_version or is_restated) as raw_row,
     min(clock) as clock_first,
     max(clock) as clock_last,
-    row_hash
+    row_hash,
+    {FLAGS}
 from counted
 group by row_hash, source, version, {", ".join(KEY)}
 """
@@ -178,6 +185,11 @@ with filled as (
         judged.stands,
         judged.ended_by,
         judged.finding,
+        report.version > 1
+        or judged.is_unconfirmed
+        or fillers.row_hash is not null
+        or carriers.row_hash is not null
+        or judged.first_seen_at <> report.first_seen_at as is_merged,
         case when carriers.row_hash is null then coalesce(report.fee_entries, fillers.fee_entries) else carriers.fee_entries end
             as fill_fee_entries,
         case when carriers.row_hash is null then coalesce(report.taxes, fillers.taxes) else carriers.taxes end as fill_taxes

@@ -18,5 +18,5 @@ CONNECTOR = Connector(
     backfill=conversations.backfill,
     normalize=normalize.normalize,
     pace_key=endpoints.pace_key,
-    recognises=replies.recognises,
+    endpoint_of=replies.endpoint_of,
 )

@@ -75,7 +75,7 @@ def read_times(frame: pl.DataFrame, column: str, order: str) -> pl.DataFrame:
         .with_columns(local=_local(), offset=_offset())
     )
     frame = frame.with_columns(new_york=_new_york(frame, order))
-    timed = pl.col("local").is_not_null()
+    timed = pl.col("part").struct.field("H").is_not_null()
     unzoned = pl.col("printed_zone").is_null()
     utc = pl.when(unzoned).then(pl.col("new_york")).otherwise(pl.col("local") - pl.duration(minutes="offset"))
     return frame.with_columns(

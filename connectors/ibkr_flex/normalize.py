@@ -19,7 +19,7 @@ from connectors.contract import (
 )
 from connectors.errors import ContractViolation
 from connectors.ibkr_flex import clock, dialect, identity
-from connectors.ibkr_flex.replies import require_statement
+from connectors.ibkr_flex.replies import holds_rows, require_statement
 from connectors.ibkr_flex.statement import Statement, read_statement
 
 NUMBERS = ["quantity", "tradePrice", "multiplier", "strike", "proceeds", "ibCommission", "netCash", "fxRateToBase"]
@@ -29,8 +29,11 @@ DATES = ["tradeDate", "reportDate", "settleDateTarget", "expiry"]
 
 
 def normalize(replies: Sequence[Reply]) -> Normalized:
-    """Read Flex statements, activity and confirmations alike. Raises `ContractViolation` for a reply that is none."""
-    return Normalized.union(_one(reply) for reply in replies)
+    """Read Flex statements, activity and confirmations alike; the envelopes of the protocol hold no rows.
+
+    Raises `ContractViolation` for a statement that is broken or ambiguous.
+    """
+    return Normalized.union(_one(reply) for reply in replies if holds_rows(reply.body))
 
 
 def _one(reply: Reply) -> Normalized:
@@ -117,10 +120,9 @@ def _classified(rows: pl.DataFrame) -> pl.DataFrame:
     """Say what each row is (`exec_type`), which side it is about, and what it points at."""
     kind = pl.col("transactionType").fill_null("")
     printed = pl.col("buySell").fill_null("")
-    positive = pl.col("quantity") > 0
     cancels = kind.str.ends_with("Cancel") | printed.str.contains("(Ca.)", literal=True)
     side = printed.str.extract(r"^(BUY|SELL)\b", 1)
-    by_sign = pl.when(pl.col("quantity") == 0).then(None).when(positive).then(pl.lit("BUY")).otherwise(pl.lit("SELL"))
+    by_sign = pl.when(pl.col("quantity") > 0).then(pl.lit("BUY")).when(pl.col("quantity") < 0).then(pl.lit("SELL"))
     opposite = by_sign.replace_strict({"BUY": "SELL", "SELL": "BUY"}, default=None, return_dtype=pl.String)
     marked = printed.str.contains("(Ca.)", literal=True)
     contradiction = (

@@ -79,7 +79,7 @@ class Ticket:
 
 def root_of(body: bytes) -> str:
     """Name the root element of a Flex reply, or raise `ContractViolation` saying what the bytes are instead."""
-    if not body.strip():
+    if not body[:4096].strip() and not body.strip():
         raise ContractViolation("The reply is empty.")
     if body.startswith(b"\x1f\x8b"):
         raise ContractViolation("This is a gzip file, not a statement.", remedy="Unpack it first (gunzip).")
@@ -94,7 +94,7 @@ def root_of(body: bytes) -> str:
         raise ContractViolation("The XML declares a document type or entities; no Flex statement does, so it is refused.")
     root = _ROOT.match(body, start)
     if root is None:
-        raise ContractViolation(f"This is not XML: it begins with {body.strip()[:20]!r}.")
+        raise ContractViolation(f"This is not XML: it begins with {body[:4096].strip()[:20]!r}.")
     name = root.group(1).decode()
     if name not in (STATEMENT, ENVELOPE):
         raise ContractViolation(f"The XML is not a Flex statement: its root element is <{name}>, not <{STATEMENT}>.")
@@ -117,7 +117,7 @@ def as_utf8(body: bytes) -> bytes:
 
 def require_whole(body: bytes) -> None:
     """Raise `ContractViolation`, with the line, unless the document is closed to its last tag."""
-    if body.rstrip().endswith(b"</" + STATEMENT.encode() + b">"):
+    if body[-4096:].rstrip().endswith(b"</" + STATEMENT.encode() + b">"):
         return
     parser = expat.ParserCreate()
     try:
@@ -158,10 +158,19 @@ def _envelope(body: bytes) -> dict[str, str]:
     return {child.tag.lower(): (child.text or "").strip() for child in root}
 
 
+def _answered_root(response: Response) -> str:
+    """Name the root of an answer. A page or nothing where XML belongs is the service in trouble, not a new protocol."""
+    _require_http_ok(response)
+    opening = response.body.lstrip()[:100].lower()
+    if not opening or opening.startswith((b"<!doctype html", b"<html")):
+        page = "an HTML page" if opening else "nothing"
+        raise Transient(f"IBKR's Flex service answered with {page} where XML belongs: maintenance perhaps.", code="page")
+    return root_of(response.body)
+
+
 def read_ticket(response: Response) -> Ticket:
     """Read the answer to SendRequest: a ticket, or the error IBKR names."""
-    _require_http_ok(response)
-    if root_of(response.body) != ENVELOPE:
+    if _answered_root(response) != ENVELOPE:
         raise ContractViolation("SendRequest was answered with a statement instead of a reference code.")
     fields = _envelope(response.body)
     if fields.get("status") == "Success" and fields.get("referencecode"):
@@ -171,8 +180,7 @@ def read_ticket(response: Response) -> Ticket:
 
 def still_generating(response: Response) -> bool:
     """Tell whether GetStatement says "later" (True) or has given the statement (False); raise for anything else."""
-    _require_http_ok(response)
-    if root_of(response.body) == STATEMENT:
+    if _answered_root(response) == STATEMENT:
         require_whole(response.body)
         return False
     fields = _envelope(response.body)
@@ -195,9 +203,15 @@ def require_statement(body: bytes) -> bytes:
     return text
 
 
-def recognises(body: bytes) -> str | None:
-    """Name the endpoint whose reply a saved file is, or None when it is not of this service."""
+def holds_rows(body: bytes) -> bool:
+    """Tell whether a reply is a statement rather than an envelope or a page."""
     try:
-        return "GetStatement" if root_of(as_utf8(body)) == STATEMENT else None
+        return root_of(as_utf8(body)) == STATEMENT
     except ContractViolation:
-        return None
+        return False
+
+
+def endpoint_of(body: bytes) -> str:
+    """Name the endpoint whose reply a saved file is; raises `ContractViolation` saying what it is instead."""
+    require_statement(body)
+    return "GetStatement"

@@ -56,7 +56,12 @@ create table execution_reports (
     ref_trade_id varchar,
     clock_first timestamp,
     clock_last timestamp,
-    row_hash ubigint
+    row_hash ubigint,
+    is_latest boolean,
+    is_merged boolean,
+    stands boolean,
+    ended_by varchar,
+    finding varchar
 );
 
 comment on table execution_reports is 'Every version of every broker row, from every channel; nothing is ever removed';
@@ -116,8 +121,13 @@ comment on column execution_reports.ref_trade_id is 'trade_id of the row that th
 comment on column execution_reports.clock_first is 'The broker''s clock (UTC) of the first reply that said this version';
 comment on column execution_reports.clock_last is 'The broker''s clock (UTC) of the last reply that said this version';
 comment on column execution_reports.row_hash is 'Hash of broker, account and row_key';
+comment on column execution_reports.is_latest is 'The latest version in the most authoritative channel that holds the row: a row of executions';
+comment on column execution_reports.is_merged is 'The row is read from merged_rows: other versions, channels or family members add to it';
+comment on column execution_reports.stands is 'Neither cancelled nor superseded nor unconfirmed, and no cancel itself: a row of fills';
+comment on column execution_reports.ended_by is 'row_key of the row that cancelled or superseded this one';
+comment on column execution_reports.finding is 'What is odd about the row: orphan_cancel, clash, unconfirmed; null when nothing';
 
-create table execution_rows (
+create table merged_rows (
     broker varchar,
     account varchar,
     row_key varchar,
@@ -170,7 +180,6 @@ create table execution_rows (
     source_rank tinyint,
     row_order bigint,
     row_hash ubigint,
-    family ubigint,
     stands boolean,
     ended_by varchar,
     finding varchar,
@@ -181,68 +190,67 @@ create table execution_rows (
     fill_taxes decimal(28, 12)
 );
 
-comment on table execution_rows is 'Each broker row once, as its most authoritative channel last told it; views executions and fills read it';
-comment on column execution_rows.broker is 'Broker by name; part of every key';
-comment on column execution_rows.account is 'Account number as the broker prints it, never an alias';
-comment on column execution_rows.row_key is 'Identity of the broker''s row: t: transaction id, x: execution id, d: trade id and terms, h: the row''s own words';
-comment on column execution_rows.version is 'Count of the row''s changes within its channel, from 1';
-comment on column execution_rows.exec_id is 'ExecID (17) without its revision: the execution''s identity';
-comment on column execution_rows.exec_rev is 'Revision that the execution id carries, null where it carries none';
-comment on column execution_rows.exec_type is 'ExecType (150): TRADE, CORRECT, CANCEL, BOOK (expiry, assignment, exercise, settlement) or LEDGER';
-comment on column execution_rows.exec_ref_id is 'ExecRefID (19): the id of the row that this one cancels or corrects, as printed';
-comment on column execution_rows.order_id is 'OrderID (37)';
-comment on column execution_rows.cl_ord_id is 'ClOrdID (11): the trader''s own order reference';
-comment on column execution_rows.trade_id is 'TradeID (1003)';
-comment on column execution_rows.instrument_id is 'Key into instruments';
-comment on column execution_rows.symbol is 'Symbol (55) as the broker prints it';
-comment on column execution_rows.security_type is 'SecurityType (167): CS, OPT, FUT, FOP, WAR, BOND, BILL, CFD, CASH, CRYPTO, FUND and others';
-comment on column execution_rows.side is 'Side (54): BUY or SELL; on a cancel the side it cancels; null only on BOOK';
-comment on column execution_rows.last_qty is 'LastQty (32) in units or contracts, never negative';
-comment on column execution_rows.signed_qty is 'Quantity that adds up to the position: buys positive, sells negative, a cancel the opposite of what it cancels';
-comment on column execution_rows.last_px is 'LastPx (31) per unit, in currency; may be zero or negative; null where there is none';
-comment on column execution_rows.contract_multiplier is 'ContractMultiplier (231): units per contract';
-comment on column execution_rows.currency is 'Currency (15) of price and gross';
-comment on column execution_rows.gross_trade_amt is 'GrossTradeAmt (381): the broker''s proceeds in currency; a buy negative, a sell positive';
-comment on column execution_rows.net_money is 'NetMoney (118): the broker''s net cash in currency; a buy negative; variation margin on futures';
-comment on column execution_rows.commission is 'Commission (12) in comm_currency: positive we paid, negative a rebate; null as fee_status says';
-comment on column execution_rows.comm_currency is 'CommCurrency (479)';
-comment on column execution_rows.fee_status is 'known, pending (not told yet) or multiple (several entries in fees)';
-comment on column execution_rows.fee_entries is 'Every fee of the row: asset, amount (positive we paid), kind; the view fees lists them';
-comment on column execution_rows.taxes is 'Taxes in currency as the broker reports them: negative paid';
-comment on column execution_rows.fx_rate_to_base is 'Base currency per unit of currency, as the broker reports it';
-comment on column execution_rows.realized_pnl is 'Realised profit and loss in currency, as the broker reports it';
-comment on column execution_rows.last_liquidity_ind is 'LastLiquidityInd (851): ADDED or REMOVED';
-comment on column execution_rows.position_effect is 'PositionEffect (77): OPEN, CLOSE or CLOSE_OPEN';
-comment on column execution_rows.last_mkt is 'LastMkt (30): the venue as printed';
-comment on column execution_rows.leverage is 'Leverage of a margin trade';
-comment on column execution_rows.margin is 'Margin of a margin trade, in currency';
-comment on column execution_rows.position_id is 'Position that a margin trade belongs to';
-comment on column execution_rows.transact_time is 'TransactTime (60) in UTC, microseconds; null where the broker gave no time of day';
-comment on column execution_rows.transact_time_raw is 'The time as the broker printed it';
-comment on column execution_rows.time_zone_assumed is 'The zone used when the printed time named none';
-comment on column execution_rows.trade_date is 'TradeDate (75) of the broker';
-comment on column execution_rows.settl_date is 'SettlDate (64) of the broker';
-comment on column execution_rows.report_date is 'Date of the statement that reported the row';
-comment on column execution_rows.book_date is 'Trade date, else the date of the printed time; never null';
-comment on column execution_rows.source is 'Channel that told it: ibkr_flex, ibkr_flex_tcf, ibkr_portal, kraken_rest and others';
-comment on column execution_rows.status is 'provisional, final or unconfirmed';
-comment on column execution_rows.first_seen_at is 'When we were first told, UTC: the answer time of the earliest landed reply';
-comment on column execution_rows.last_changed_at is 'When we were told what now stands here, UTC';
-comment on column execution_rows.exchange_id is 'The landed reply this row came from: key into exchanges and raw_exchanges';
-comment on column execution_rows.raw_row is 'The row''s place among the execution rows of that reply, from 0';
-comment on column execution_rows.key_rank is 'How good row_key is: 4 best';
-comment on column execution_rows.source_rank is 'Authority of the channel: higher wins';
-comment on column execution_rows.row_order is 'Sorts rows of one report date as the broker wrote them';
-comment on column execution_rows.row_hash is 'Hash of broker, account and row_key';
-comment on column execution_rows.family is 'The rows that one execution, trade id or cancel ties together share it';
-comment on column execution_rows.stands is 'Neither cancelled nor superseded nor unconfirmed, and no cancel itself: a row of fills';
-comment on column execution_rows.ended_by is 'row_key of the row that cancelled or superseded this one';
-comment on column execution_rows.finding is 'What is odd about the row: orphan_cancel, clash, unconfirmed; null when nothing';
-comment on column execution_rows.fill_commission is 'commission with what stayed charged on the family''s cancelled rows, on its latest standing row';
-comment on column execution_rows.fill_comm_currency is 'Currency of fill_commission';
-comment on column execution_rows.fill_fee_status is 'fee_status of fill_commission';
-comment on column execution_rows.fill_fee_entries is 'fee_entries with what stayed charged on the family''s cancelled rows';
-comment on column execution_rows.fill_taxes is 'taxes with what stayed charged on the family''s cancelled rows';
+comment on table merged_rows is 'Rows of executions to which other versions, channels or family members add; the others are read from execution_reports';
+comment on column merged_rows.broker is 'Broker by name; part of every key';
+comment on column merged_rows.account is 'Account number as the broker prints it, never an alias';
+comment on column merged_rows.row_key is 'Identity of the broker''s row: t: transaction id, x: execution id, d: trade id and terms, h: the row''s own words';
+comment on column merged_rows.version is 'Count of the row''s changes within its channel, from 1';
+comment on column merged_rows.exec_id is 'ExecID (17) without its revision: the execution''s identity';
+comment on column merged_rows.exec_rev is 'Revision that the execution id carries, null where it carries none';
+comment on column merged_rows.exec_type is 'ExecType (150): TRADE, CORRECT, CANCEL, BOOK (expiry, assignment, exercise, settlement) or LEDGER';
+comment on column merged_rows.exec_ref_id is 'ExecRefID (19): the id of the row that this one cancels or corrects, as printed';
+comment on column merged_rows.order_id is 'OrderID (37)';
+comment on column merged_rows.cl_ord_id is 'ClOrdID (11): the trader''s own order reference';
+comment on column merged_rows.trade_id is 'TradeID (1003)';
+comment on column merged_rows.instrument_id is 'Key into instruments';
+comment on column merged_rows.symbol is 'Symbol (55) as the broker prints it';
+comment on column merged_rows.security_type is 'SecurityType (167): CS, OPT, FUT, FOP, WAR, BOND, BILL, CFD, CASH, CRYPTO, FUND and others';
+comment on column merged_rows.side is 'Side (54): BUY or SELL; on a cancel the side it cancels; null only on BOOK';
+comment on column merged_rows.last_qty is 'LastQty (32) in units or contracts, never negative';
+comment on column merged_rows.signed_qty is 'Quantity that adds up to the position: buys positive, sells negative, a cancel the opposite of what it cancels';
+comment on column merged_rows.last_px is 'LastPx (31) per unit, in currency; may be zero or negative; null where there is none';
+comment on column merged_rows.contract_multiplier is 'ContractMultiplier (231): units per contract';
+comment on column merged_rows.currency is 'Currency (15) of price and gross';
+comment on column merged_rows.gross_trade_amt is 'GrossTradeAmt (381): the broker''s proceeds in currency; a buy negative, a sell positive';
+comment on column merged_rows.net_money is 'NetMoney (118): the broker''s net cash in currency; a buy negative; variation margin on futures';
+comment on column merged_rows.commission is 'Commission (12) in comm_currency: positive we paid, negative a rebate; null as fee_status says';
+comment on column merged_rows.comm_currency is 'CommCurrency (479)';
+comment on column merged_rows.fee_status is 'known, pending (not told yet) or multiple (several entries in fees)';
+comment on column merged_rows.fee_entries is 'Every fee of the row: asset, amount (positive we paid), kind; the view fees lists them';
+comment on column merged_rows.taxes is 'Taxes in currency as the broker reports them: negative paid';
+comment on column merged_rows.fx_rate_to_base is 'Base currency per unit of currency, as the broker reports it';
+comment on column merged_rows.realized_pnl is 'Realised profit and loss in currency, as the broker reports it';
+comment on column merged_rows.last_liquidity_ind is 'LastLiquidityInd (851): ADDED or REMOVED';
+comment on column merged_rows.position_effect is 'PositionEffect (77): OPEN, CLOSE or CLOSE_OPEN';
+comment on column merged_rows.last_mkt is 'LastMkt (30): the venue as printed';
+comment on column merged_rows.leverage is 'Leverage of a margin trade';
+comment on column merged_rows.margin is 'Margin of a margin trade, in currency';
+comment on column merged_rows.position_id is 'Position that a margin trade belongs to';
+comment on column merged_rows.transact_time is 'TransactTime (60) in UTC, microseconds; null where the broker gave no time of day';
+comment on column merged_rows.transact_time_raw is 'The time as the broker printed it';
+comment on column merged_rows.time_zone_assumed is 'The zone used when the printed time named none';
+comment on column merged_rows.trade_date is 'TradeDate (75) of the broker';
+comment on column merged_rows.settl_date is 'SettlDate (64) of the broker';
+comment on column merged_rows.report_date is 'Date of the statement that reported the row';
+comment on column merged_rows.book_date is 'Trade date, else the date of the printed time; never null';
+comment on column merged_rows.source is 'Channel that told it: ibkr_flex, ibkr_flex_tcf, ibkr_portal, kraken_rest and others';
+comment on column merged_rows.status is 'provisional, final or unconfirmed';
+comment on column merged_rows.first_seen_at is 'When we were first told, UTC: the answer time of the earliest landed reply';
+comment on column merged_rows.last_changed_at is 'When we were told what now stands here, UTC';
+comment on column merged_rows.exchange_id is 'The landed reply this row came from: key into exchanges and raw_exchanges';
+comment on column merged_rows.raw_row is 'The row''s place among the execution rows of that reply, from 0';
+comment on column merged_rows.key_rank is 'How good row_key is: 4 best';
+comment on column merged_rows.source_rank is 'Authority of the channel: higher wins';
+comment on column merged_rows.row_order is 'Sorts rows of one report date as the broker wrote them';
+comment on column merged_rows.row_hash is 'Hash of broker, account and row_key';
+comment on column merged_rows.stands is 'Neither cancelled nor superseded nor unconfirmed, and no cancel itself: a row of fills';
+comment on column merged_rows.ended_by is 'row_key of the row that cancelled or superseded this one';
+comment on column merged_rows.finding is 'What is odd about the row: orphan_cancel, clash, unconfirmed; null when nothing';
+comment on column merged_rows.fill_commission is 'commission with what stayed charged on the family''s cancelled rows, on its latest standing row';
+comment on column merged_rows.fill_comm_currency is 'Currency of fill_commission';
+comment on column merged_rows.fill_fee_status is 'fee_status of fill_commission';
+comment on column merged_rows.fill_fee_entries is 'fee_entries with what stayed charged on the family''s cancelled rows';
+comment on column merged_rows.fill_taxes is 'taxes with what stayed charged on the family''s cancelled rows';
 
 create table past_fills (
     broker varchar,

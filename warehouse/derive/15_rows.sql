@@ -97,13 +97,15 @@ where old.stands
         )
     );
 
-delete from execution_rows
+delete from merged_rows
 where row_hash in (select row_hash from touched)
     and book_date >= (select min(book_first) from touched)
     and book_date <= (select max(book_last) from touched);
 
-insert into execution_rows by name
-select * from new_rows;
+insert into merged_rows by name
+select * exclude (family, is_merged)
+from new_rows
+where is_merged;
 
 delete from links
 where row_hash in (select row_hash from touched);

@@ -1,0 +1,174 @@
+"""The one place that talks HTTP: runs a conversation, and lands every exchange before the conversation judges it."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from connectors.connector import Limits
+from connectors.errors import ContractViolation, RateLimited, Transient
+from connectors.pace import Pace
+from connectors.wire import MASK, Conversation, Pause, Request, Response
+
+KEPT_HEADERS = frozenset({"content-type", "content-length", "date", "retry-after", "server", "location"})
+
+_in_flight: ContextVar[tuple[str, ...]] = ContextVar("secrets_in_flight", default=())
+
+
+class Landing(Protocol):
+    """Where exchanges are landed; the warehouse has one."""
+
+    def exchange(  # noqa: PLR0913
+        self,
+        *,
+        endpoint: str,
+        request: dict[str, object],
+        status: int | None,
+        headers: dict[str, str],
+        body: bytes,
+        body_is_secret: bool,
+        requested_at: datetime,
+        answered_at: datetime,
+    ) -> str:
+        """Keep one exchange and give its id."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a conversation cost."""
+
+    requests: int = 0
+    waited_seconds: float = 0.0
+
+
+class _MaskSecrets(logging.Filter):
+    """Takes secrets out of what httpx logs of a request: the URL may carry a token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        secrets = _in_flight.get()
+        if secrets:
+            message = record.getMessage()
+            for secret in secrets:
+                message = message.replace(secret, MASK)
+            record.msg, record.args = message, ()
+        return True
+
+
+@contextmanager
+def client(limits: Limits, *, certificate: Path | None = None) -> Iterator[httpx.Client]:
+    """Open a client that verifies TLS, follows no redirect and times out; a local gateway may pin its own certificate."""
+    context = ssl.create_default_context(cafile=str(certificate) if certificate else None)
+    logger = logging.getLogger("httpx")
+    mask = _MaskSecrets()
+    logger.addFilter(mask)
+    try:
+        with httpx.Client(verify=context, follow_redirects=False, timeout=limits.timeout_seconds) as opened:
+            yield opened
+    finally:
+        logger.removeFilter(mask)
+
+
+def converse(  # noqa: PLR0913  (each is a seam)
+    conversation: Conversation,
+    *,
+    client: httpx.Client,
+    limits: Limits,
+    landing: Landing,
+    pace: Pace,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+    on_wait: Callable[[Pause], None] = lambda _pause: None,
+    tally: Tally,
+) -> None:
+    """Run a conversation to its end, counting into `tally`. Raises what it raises; the generator is closed whatever happens.
+
+    Trouble on the wire is thrown into the conversation as `Transient`: it may know another way.
+    """
+    try:
+        step = next(conversation)
+        while True:
+            if isinstance(step, Pause):
+                on_wait(step)
+                sleep(step.seconds)
+                tally.waited_seconds += step.seconds
+                step = conversation.send(None)
+                continue
+            tally.waited_seconds += pace.take_turn()
+            tally.requests += 1
+            try:
+                response = _exchange(step, client, limits, landing, clock)
+            except Transient as trouble:
+                step = conversation.throw(trouble)
+            else:
+                step = conversation.send(response)
+    except StopIteration:
+        return
+    except RateLimited as limit:
+        pace.shut_for(limit.retry_after)
+        raise
+    finally:
+        conversation.close()
+
+
+def _exchange(
+    request: Request, client: httpx.Client, limits: Limits, landing: Landing, clock: Callable[[], datetime]
+) -> Response:
+    """Send one request and land the answer; no answer is landed too, with what went wrong."""
+    requested_at = clock()
+    token = _in_flight.set(tuple(request.params[name] for name in request.secret_params if request.params.get(name)))
+    try:
+        response = _send(request, client, limits)
+    except httpx.HTTPError as exc:
+        trouble = f"{type(exc).__name__}: no answer from {httpx.URL(request.url).host}"
+        _land(landing, request, Response(0, {"x-trouble": trouble}, b""), requested_at, clock())
+        raise Transient(f"{request.endpoint} got no answer ({type(exc).__name__}).", code=type(exc).__name__) from exc
+    finally:
+        _in_flight.reset(token)
+    _land(landing, request, response, requested_at, clock())
+    return response
+
+
+def _send(request: Request, client: httpx.Client, limits: Limits) -> Response:
+    with client.stream(
+        request.method,
+        request.url,
+        params=dict(request.params) or None,
+        headers=dict(request.headers),
+        content=request.body or None,
+    ) as answer:
+        body = bytearray()
+        for chunk in answer.iter_bytes():
+            body += chunk
+            if len(body) > limits.max_reply_bytes:
+                raise ContractViolation(f"{request.endpoint} answered with more than {limits.max_reply_bytes:,} bytes.")
+        return Response(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, bytes(body))
+
+
+def _land(landing: Landing, request: Request, response: Response, requested_at: datetime, answered_at: datetime) -> None:
+    landing.exchange(
+        endpoint=request.endpoint,
+        request={"method": request.method, "url": _without_query(request.url), "params": request.masked_params()},
+        status=response.status or None,
+        headers=_kept(response.headers),
+        body=response.body,
+        body_is_secret=request.secret_reply,
+        requested_at=requested_at,
+        answered_at=answered_at,
+    )
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name in KEPT_HEADERS or name.startswith("x-trouble")}
+
+
+def _without_query(url: str) -> str:
+    return str(httpx.URL(url).copy_with(query=None))

@@ -1,0 +1,73 @@
+"""Keep a broker's pace across all processes that use one key, through a small file and its lock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from connectors.connector import Limit
+from connectors.errors import RateLimited
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Asks for turns under some rules. `clock` gives seconds since 1970, because other processes read them."""
+
+    file: Path
+    rules: tuple[Limit, ...]
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+    def take_turn(self) -> float:
+        """Wait until a call is allowed and count it; gives the seconds waited. Raises `RateLimited` while shut."""
+        waited = 0.0
+        while True:
+            seconds = self._claim()
+            if seconds <= 0:
+                return waited
+            self.sleep(seconds)
+            waited += seconds
+
+    def shut_for(self, seconds: float) -> None:
+        """Let no process call for so long: the broker has said so."""
+        with self._locked():
+            calls, shut_until = self._read()
+            self._write(calls, max(shut_until, self.clock() + seconds))
+
+    def _claim(self) -> float:
+        """Count a call now if the rules allow it (0), else tell how long until they do."""
+        with self._locked():
+            calls, shut_until = self._read()
+            now = self.clock()
+            if shut_until > now:
+                raise RateLimited("The broker asked for silence.", retry_after=shut_until - now)
+            wait = max((self._wait(calls, rule, now) for rule in self.rules), default=0.0)
+            if wait <= 0:
+                longest = max((rule.seconds for rule in self.rules), default=0.0)
+                self._write([*(call for call in calls if call > now - longest), now], 0.0)
+            return wait
+
+    @staticmethod
+    def _wait(calls: list[float], rule: Limit, now: float) -> float:
+        recent = [call for call in calls if call > now - rule.seconds]
+        return recent[-rule.calls] + rule.seconds - now if len(recent) >= rule.calls else 0.0
+
+    def _locked(self) -> FileLock:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{self.file}.lock", timeout=30)
+
+    def _read(self) -> tuple[list[float], float]:
+        try:
+            state = json.loads(self.file.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):  # none yet, or a machine died while writing it
+            return [], 0.0
+        return [float(call) for call in state["calls"]], float(state["shut_until"])
+
+    def _write(self, calls: list[float], shut_until: float) -> None:
+        temporary = self.file.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"calls": calls, "shut_until": shut_until}))
+        temporary.replace(self.file)

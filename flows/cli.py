@@ -1,0 +1,366 @@
+"""`fillhouse`: every command is one call; errors become one line and an exit code here.
+
+Exit codes: 0 done, 1 something to look at, 2 bad usage or bad input, 3 a connection needs a person, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from flows import console, questions
+
+LOOK = 1
+BAD_INPUT = 2
+NEEDS_REAUTH = 3
+STOPPED = 130
+PUBLIC_TO_NOBODY = 0o077
+
+
+class Commands(TyperGroup):
+    """The commands, with the one place where an error becomes a line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            console.error("Stopped. What was landed is kept; the next run goes on from there.")
+            raise typer.Exit(STOPPED) from None
+        except Exception as exc:
+            said = _readable(exc)
+            if said is None:
+                raise
+            text, code = said
+            console.error(text)
+            raise typer.Exit(code) from exc
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Every fill of your broker accounts in a DuckDB file that you can ask with SQL.",
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _readable(exc: Exception) -> tuple[str, int] | None:
+    """Give an error's line and exit code; None for what nobody foresaw."""
+    import duckdb  # noqa: PLC0415
+
+    from connectors.errors import AuthRequired, ConnectorError  # noqa: PLC0415
+    from flows.connections import NotConfigured  # noqa: PLC0415
+    from warehouse.db import WarehouseBusy  # noqa: PLC0415
+
+    text = str(exc)
+    match exc:
+        case questions.BadInput() | NotConfigured():
+            return text, BAD_INPUT
+        case AuthRequired():
+            return text, NEEDS_REAUTH
+        case ConnectorError():
+            return text, LOOK
+        case WarehouseBusy():
+            return f"{text} Wait for it to end, or end it, and try again.", LOOK
+        case duckdb.InterruptException():
+            return "Stopped.", STOPPED
+        case duckdb.ProgrammingError() | duckdb.DataError():
+            said = re.split(r"\n\nLINE \d+:", text)[0]
+            return f"{said} The tables: fillhouse sql \"show tables\"; their columns: fillhouse sql \"describe fills\"", BAD_INPUT
+        case duckdb.Error():
+            return text, LOOK
+        case FileNotFoundError() if exc.filename is None:
+            return text, BAD_INPUT
+        case OSError():
+            return f"{exc.filename or 'The system'}: {exc.strerror or text}. Correct that and try again.", LOOK
+        case _:
+            return None
+
+
+def _home() -> Path:
+    from flows.connections import home  # noqa: PLC0415
+
+    return home()
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001  (typer calls it so)
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        console.line(f"fillhouse {version('fillhouse')}")
+        raise typer.Exit
+
+
+@app.callback()
+def fillhouse(
+    home: Annotated[
+        Path | None, typer.Option(help="Where everything is kept; else FILLHOUSE_HOME, else ./data.", show_default=False)
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,  # noqa: ARG001, FBT002
+) -> None:
+    """Every fill of your broker accounts in a DuckDB file that you can ask with SQL."""
+    if home is not None:
+        os.environ["FILLHOUSE_HOME"] = str(home.expanduser().resolve())  # read by flows.connections, also in flows' processes
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Flex statements (XML) as downloaded.")],
+    broker: Annotated[str | None, typer.Option(help="Whose files they are; may be left out while there is one.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Which question they answer, where the file does not tell.")] = None,
+    account: Annotated[str | None, typer.Option(help="The account, where the file names none.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a row is in quarantine or a window has a gap.")] = False,  # noqa: FBT002
+) -> None:
+    """Load files you already have."""
+    from flows import steps  # noqa: PLC0415
+    from warehouse import db  # noqa: PLC0415
+
+    home, results, name = _home(), [], _broker(broker)
+    with ExitStack() as published:
+        for result in steps.import_files(home, name, files, account=account, endpoint=endpoint):
+            if not result.refused and all(earlier.refused for earlier in results):
+                published.enter_context(steps.published(home))  # refused files leave no warehouse behind
+            console.imported(result)
+            results.append(result)
+    if len(results) > 1:
+        console.import_total(results)
+    if any(result.refused for result in results):
+        raise typer.Exit(BAD_INPUT)
+    if strict:
+        with db.reader(home) as con:
+            rejected = questions.quarantined(con, [result.path for result in results])
+        if rejected or any(result.loaded and result.loaded.gaps for result in results):
+            console.error(f"{rejected} rows of these files are in quarantine. See fillhouse status.")
+            raise typer.Exit(LOOK)
+
+
+def _broker(name: str | None) -> str:
+    """Choose the connector: the one named, or the only one there is."""
+    from connectors.registry import CONNECTORS  # noqa: PLC0415
+
+    there_are = ", ".join(sorted(CONNECTORS))
+    if name is None and len(CONNECTORS) > 1:
+        raise questions.BadInput(f"Say whose files these are with --broker; there are: {there_are}.")
+    if name is not None and name not in CONNECTORS:
+        raise questions.BadInput(f"There is no broker {name!r}; there are: {there_are}.")
+    return name or next(iter(CONNECTORS))
+
+
+DAY = ["%Y-%m-%d"]
+
+
+@app.command()
+def backfill(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; else all.")] = None,
+    since: Annotated[datetime | None, typer.Option(formats=DAY, help="First day.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=DAY, help="Last day, exclusive.")] = None,
+) -> None:
+    """Fetch history from the brokers: what is not there yet."""
+    from flows.backfill import backfill as run  # noqa: PLC0415
+
+    state = run(names or None, _day(since), _day(until), return_state=True)
+    summary = state.result(raise_on_failure=False)
+    if isinstance(summary, Exception):
+        raise summary
+    console.lines(summary.lines())
+    raise typer.Exit(_exit_code(state))
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def _exit_code(state: Any) -> int:
+    """Translate how a flow ended; a connection that waits for a person ends under that name, failed or not."""
+    if state.name == "NeedsReauth":
+        return NEEDS_REAUTH
+    return 0 if state.is_completed() else LOOK
+
+
+@app.command()
+def renormalize() -> None:
+    """Rebuild every table from the landed replies, without the network, and say what differs."""
+    from flows import steps  # noqa: PLC0415
+
+    rebuilt = steps.renormalize(_home())
+    console.differences(rebuilt.conversations, rebuilt.differences)
+
+
+@app.command()
+def compact() -> None:
+    """Gather the landing zone's small files."""
+    from warehouse.compact import compact as gather  # noqa: PLC0415
+
+    done = gather(_home())
+    console.line(f"{done.files_before} landed files before, {done.files_after} now.")
+
+
+class Form(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help='One select, such as "from fills".')],
+    form: Annotated[Form, typer.Option("--format", help="How to write the answer.")] = Form.TABLE,
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead of the screen.")] = None,
+) -> None:
+    """Ask the reader's file. Times are UTC; csv, json and parquet hold every digit."""
+    from warehouse import db  # noqa: PLC0415
+
+    if form is Form.PARQUET and output is None and sys.stdout.isatty():
+        raise questions.BadInput("Parquet is no text: name a file with --output, or send it into a pipe.")
+    with db.reader(_home()) as con:
+        question = questions.asked(con, query, as_text=form is not Form.PARQUET)
+        if form is Form.TABLE:
+            _print_table(con.execute(question), output)
+        elif output:
+            questions.write_answer(con, question, output, form)
+        else:
+            _pipe(con, question, form)
+
+
+def _print_table(cursor: Any, output: Path | None) -> None:
+    if output is None:
+        console.answer(cursor)
+        return
+    with output.open("w") as file:
+        console.answer(cursor, file)
+
+
+def _pipe(con: Any, question: str, form: Form) -> None:
+    """Have DuckDB write to a file of its own and copy that to stdout, so that an error leaves half of nothing there."""
+    import shutil  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="fillhouse-") as folder:
+        path = Path(folder) / f"answer.{form}"
+        questions.write_answer(con, question, path, form)
+        with path.open("rb") as file:
+            out = typer.get_binary_stream("stdout")
+            shutil.copyfileobj(file, out)
+            out.flush()
+
+
+@app.command()
+def status() -> None:
+    """Show accounts, connections, gaps and findings, and what to do next."""
+    from warehouse import db, publish  # noqa: PLC0415
+
+    home = _home()
+    if not (home / db.READER).exists():
+        console.line(console.BEGIN)
+        return
+    with db.reader(home) as con:
+        found = questions.status(con)
+    console.status(found, publish.published_at(home))
+    if found.needs_reauth:
+        raise typer.Exit(NEEDS_REAUTH)
+    if found.something_is_wrong:
+        raise typer.Exit(LOOK)
+
+
+@app.command()
+def explain(
+    named: Annotated[
+        str, typer.Argument(metavar="ID", help="An exec_id, row_key, trade_id, order_id or exchange_id.", show_default=False)
+    ],
+) -> None:
+    """Show a fill's revisions and the bytes behind each."""
+    from warehouse import db  # noqa: PLC0415
+
+    home = _home()
+    with db.reader(home) as con:
+        found = questions.explain(con, home, named)
+    if isinstance(found, questions.Reply):
+        console.reply(found)
+        return
+    for place, family in enumerate(found):
+        if place:
+            console.line()
+        console.family(family)
+
+
+@app.command()
+def sandbox(
+    seed: Annotated[int, typer.Option(help="Which invented history.")] = 7,
+    fault: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A fault to show; may be repeated.")] = None,
+    port: Annotated[int, typer.Option(help="The port on loopback; 0 takes a free one.")] = 0,
+) -> None:
+    """Run the sandbox brokers until Ctrl-C; one line of JSON says where they are."""
+    from connectors.ibkr_flex import sandbox as flex  # noqa: PLC0415
+
+    unknown = sorted(set(fault or ()) - set(flex.FAULTS))
+    if unknown:
+        raise questions.BadInput(f"There is no fault {', '.join(unknown)}; there are: {', '.join(sorted(flex.FAULTS))}.")
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with flex.running(flex.FlexBroker(seed=seed, faults=set(fault or ())), port=port) as url:
+        console.ready(
+            {
+                "ibkr_flex": {"base_url": url + flex.SERVICE_PATH, "token": flex.TOKEN, "query_id": flex.QUERY_ID},
+                "book_url": f"{url}/sandbox/book",
+            }
+        )
+        ended.wait()
+
+
+@app.command()
+def doctor() -> None:
+    """Check what must be right before the first sync."""
+    results = [*_checks(_home())]
+    console.checks(results)
+    if not all(well for well, _ in results):
+        raise typer.Exit(LOOK)
+
+
+def _checks(home: Path) -> list[tuple[bool, str]]:
+    """Check the folder, the mode of .env, the reader's file and what the queries print."""
+    from warehouse import db, publish  # noqa: PLC0415
+
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    results = [(writable, f"{home} can be written to" if writable else f"{there} is not a folder that can be written to")]
+    env = Path(".env")
+    if env.exists():
+        mode = env.stat().st_mode & 0o777
+        private = not mode & PUBLIC_TO_NOBODY
+        results.append((private, f".env has mode {mode:04o}" + ("" if private else ", others can read it: chmod 600 .env")))
+    if not (home / db.READER).exists():
+        return [*results, (True, "nothing is loaded yet")]
+    published = publish.published_at(home)
+    results.append((True, f"the reader's file was published {console.shown(published)}"))
+    with db.reader(home) as con:
+        for row in questions.rows(con, questions.NOT_PRINTED):
+            results.append((False, f"the {row['broker']} query does not print {row['fields']}: tick them in its Trades section"))
+    return results
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Which connections there are, with their credentials: the only reader of the environment and of `.env`.
+
+A connection comes from variables (`settings` lists them) or from a Prefect block (`flows.blocks`). What is heavy is
+imported where it is needed, since every command asks for `home`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ENV_FILE = Path(".env")
+HOME = "FILLHOUSE_HOME"
+DEFAULT_HOME = "data"
+RETRY_DELAYS = (20.0, 60.0, 180.0)
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+REMEDY = (
+    "Set FILLHOUSE_IBKR_FLEX_TOKEN and FILLHOUSE_IBKR_FLEX_QUERY_ID in the environment or in a file .env, "
+    "or save a block of the type 'IBKR Flex connection' in Prefect."
+)
+
+
+class NotConfigured(Exception):
+    """There is no such connection, or what is said of it is incomplete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One login at one broker, or one query of it. What it shows of itself holds no secret."""
+
+    name: str
+    kind: str
+    credentials: Any = field(repr=False)
+    asks_dates: bool = True  # False: the broker answers for a period of its own, whatever is asked
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            message = f"The connection name {self.name!r} will not do: it names a folder, so small letters, digits and dashes."
+            raise NotConfigured(message)
+
+
+def home() -> Path:
+    """Tell where everything is kept: FILLHOUSE_HOME, else ./data; absolute."""
+    return Path(os.environ.get(HOME) or _in_file(HOME) or DEFAULT_HOME).expanduser().resolve()
+
+
+def _in_file(name: str) -> str | None:
+    if not ENV_FILE.exists():
+        return None
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    return dotenv_values(ENV_FILE).get(name)
+
+
+def settings() -> Any:
+    """Read the variables: each has FILLHOUSE_ before its name; the environment goes before `.env`."""
+    from pydantic import SecretStr  # noqa: PLC0415
+    from pydantic_settings import BaseSettings, SettingsConfigDict  # noqa: PLC0415
+
+    from connectors.ibkr_flex.endpoints import BASE_URL  # noqa: PLC0415
+
+    class Settings(BaseSettings):
+        model_config = SettingsConfigDict(
+            env_prefix="FILLHOUSE_",
+            env_file=ENV_FILE,
+            env_ignore_empty=True,
+            extra="ignore",
+            hide_input_in_errors=True,  # the input holds the token
+        )
+
+        retry_delays: tuple[float, ...] = RETRY_DELAYS  # seconds before each new attempt after a broker's trouble
+        ibkr_flex_name: str = "ibkr-flex"
+        ibkr_flex_token: SecretStr | None = None
+        ibkr_flex_query_id: str | None = None
+        ibkr_flex_confirms_query_id: str | None = None  # a second connection, "<name>-confirms"
+        ibkr_flex_base_url: str = BASE_URL
+        ibkr_flex_asks_dates: bool = True
+
+    return Settings()
+
+
+def retry_delays() -> list[float]:
+    """Tell how long to wait before each new attempt: FILLHOUSE_RETRY_DELAYS, a JSON list of seconds."""
+    return list(settings().retry_delays)
+
+
+def connections(names: Sequence[str] | None = None, stored: Iterable[Connection] = ()) -> list[Connection]:
+    """Give the connections of these names, or all there are; `stored` are those of blocks, the environment goes first."""
+    known = {connection.name: connection for connection in (*stored, *from_environment())}
+    if not known:
+        raise NotConfigured(f"No connection is configured. {REMEDY}")
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise NotConfigured(f"There is no connection {', '.join(unknown)}; there are: {', '.join(sorted(known))}.")
+    return [known[name] for name in dict.fromkeys(names or known)]
+
+
+def from_environment() -> list[Connection]:
+    """Give the connections that the variables describe."""
+    said = settings()
+    token = said.ibkr_flex_token.get_secret_value().strip() if said.ibkr_flex_token else ""
+    named = {
+        said.ibkr_flex_name: said.ibkr_flex_query_id,
+        f"{said.ibkr_flex_name}-confirms": said.ibkr_flex_confirms_query_id,
+    }
+    queries = {name: query.strip() for name, query in named.items() if query}
+    if bool(token) != bool(queries):
+        missing = "FILLHOUSE_IBKR_FLEX_QUERY_ID" if token else "FILLHOUSE_IBKR_FLEX_TOKEN"
+        raise NotConfigured(f"The connection {said.ibkr_flex_name} is incomplete: {missing} is not set.")
+    return [
+        ibkr_flex(name, token, query, said.ibkr_flex_base_url, asks_dates=said.ibkr_flex_asks_dates)
+        for name, query in queries.items()
+    ]
+
+
+def ibkr_flex(name: str, token: str, query_id: str, base_url: str, *, asks_dates: bool) -> Connection:
+    """Make a connection to a query of the Flex Web Service."""
+    from connectors.ibkr_flex.endpoints import Credentials  # noqa: PLC0415
+
+    return Connection(name, "ibkr_flex", Credentials(token, query_id, base_url.rstrip("/"), asks_dates), asks_dates)

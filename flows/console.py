@@ -1,0 +1,311 @@
+"""What the command line prints: lines, tables, and one screen each for `status` and `explain`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from flows.questions import Family, Proof, Reply, Revision, Row, Status
+    from flows.steps import Imported
+    from warehouse.load import Loaded
+
+ROWS_AT_ONCE = 5000
+PIPE_WIDTH = 160  # a line's length where there is no terminal to ask
+GUTTER = 2
+BEGIN = """Nothing has been loaded yet. To begin:
+  fillhouse import --broker ibkr_flex FILE...   a Flex statement you have downloaded
+  fillhouse backfill                            the whole history, from the broker
+  fillhouse sandbox                             a broker to try it with"""
+
+
+def line(text: str = "") -> None:
+    """Print a line."""
+    typer.echo(text)
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Print lines."""
+    for text in texts:
+        line(text)
+
+
+def error(text: str) -> None:
+    """Print one line on stderr."""
+    typer.echo(f"fillhouse: {' '.join(text.split())}", err=True)
+
+
+def shown(value: Any) -> str:
+    """Write a value for people: decimals without trailing zeros, times in ISO 8601."""
+    if value is None:
+        return "null"
+    if isinstance(value, Decimal):
+        plain = f"{value:f}"
+        plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
+        return "0" if plain == "-0" else plain
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat() + "Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {shown(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(shown(item) for item in value) + "]"
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def imported(result: Imported) -> None:
+    """Print what became of one file."""
+    if result.refused:
+        error(f"{result.path}: refused: {result.refused} Nothing of it was loaded.")
+    elif result.already or result.loaded is None:
+        line(f"{result.path}: already known; nothing changed")
+    else:
+        line(f"{result.path}: {_counts([result.loaded])}")
+
+
+def import_total(results: Sequence[Imported]) -> None:
+    """Print the sum over several files."""
+    loaded = [result.loaded for result in results if result.loaded]
+    known, refused = (sum(map(bool, of)) for of in zip(*((r.already, r.refused) for r in results), strict=True))
+    line(f"{len(results)} files: {_counts(loaded)}; {known} already known, {refused} refused")
+
+
+def _counts(loaded: Sequence[Loaded]) -> str:
+    counted = ("rows_read", "added", "revised", "cancelled", "rejected")
+    read, added, revised, cancelled, rejected = (sum(getattr(one, name) for one in loaded) for name in counted)
+    said = f"{read} rows read, {added} added, {revised} revised, {cancelled} cancelled, {rejected} rejected"
+    gaps = [gap for one in loaded for gap in one.gaps]
+    return said + (f"; gap: {'; '.join(gaps)}" if gaps else "")
+
+
+def answer(cursor: duckdb.DuckDBPyConnection, file: TextIO | None = None) -> None:
+    """Print an answer as tables of some thousand rows; too wide for the screen, each row becomes a block."""
+    names = [column[0] for column in cursor.description or []]
+    number, first = 1, True
+    while (batch := cursor.fetchmany(ROWS_AT_ONCE)) or first:
+        table(names, batch, number=number, file=file)
+        number, first = number + len(batch), False
+    if number == 1:
+        typer.echo("(no rows)", file=file)
+
+
+def table(names: Sequence[str], rows: Sequence[Sequence[Any]], *, number: int = 1, file: TextIO | None = None) -> None:
+    """Print rows as a table, or as blocks where a line would be longer than the screen is wide. Nothing is cut off."""
+    cells = [[shown(value) for value in row] for row in rows]
+    lengths = [max(map(_width, column)) for column in zip(names, *cells, strict=True)]
+    if rows and sum(lengths) + GUTTER * (len(names) - 1) > _console().width and not _is_file(file):
+        _blocks(names, cells, number)
+        return
+    to_the_right = [
+        any(isinstance(row[place], int | float | Decimal) for row in rows) for place in range(len(names))
+    ]
+    _grid(names, cells, to_the_right, file)
+
+
+def _grid(names: Sequence[str], cells: list[list[str]], to_the_right: list[bool], file: TextIO | None) -> None:
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    grid = Table(box=None, show_edge=False, padding=(0, GUTTER, 0, 0), pad_edge=False, header_style="bold")
+    for name, right in zip(names, to_the_right, strict=True):
+        grid.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
+    for row in cells:
+        grid.add_row(*(Text(cell) for cell in row))
+    _console(file, width=max(_console().width, 1 << 16) if _is_file(file) else None).print(grid)
+
+
+def _blocks(names: Sequence[str], cells: list[list[str]], number: int) -> None:
+    longest = max(map(len, names))
+    for place, row in enumerate(cells, start=number):
+        line(f"-[ row {place} ]-")
+        for name, cell in zip(names, row, strict=True):
+            line(f"{name:<{longest}}  {cell}")
+
+
+def _console(file: TextIO | None = None, width: int | None = None) -> Any:
+    """Make a console on what stdout is now; a pipe is as wide as is readable, unless COLUMNS says otherwise."""
+    from rich.console import Console  # noqa: PLC0415
+
+    made = Console(file=file or sys.stdout, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if width is None and not made.is_terminal and made.width == Console(file=sys.stdout, _environ={}).width:
+        made.width = PIPE_WIDTH
+    return made
+
+
+def _is_file(file: TextIO | None) -> bool:
+    return file is not None
+
+
+def _width(text: str) -> int:
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    return max(map(cell_len, text.split("\n")))
+
+
+def records(rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
+    """Print rows that have names, all columns or these."""
+    names = list(columns or rows[0])
+    table(names, [["" if row[name] is None else row[name] for name in names] for row in rows])
+
+
+def status(found: Status, published_at: datetime | None) -> None:
+    """Print the state of the warehouse on one screen."""
+    if published_at:
+        line(f"The reader's file was published {_age(published_at)} ago ({shown(published_at.replace(microsecond=0))}).")
+    if found.holdings:
+        _section("Accounts", found.holdings)
+    if found.connections:
+        _section("Connections", [{name: row[name] for name in row if name not in ("reason", "remedy")} for row in found.connections])
+    if found.channels:
+        _section("Read and verified without a gap", found.channels)
+    if found.gaps:
+        _section("Gaps", found.gaps)
+    if found.findings:
+        line()
+        line("Findings")
+        for row in found.findings:
+            line(f"  {row['severity']}: {row['findings']} x {row['kind']}, since {shown(row['since'])}, such as: {row['example']}")
+            others = " (others differ)" if row["remedies"] > 1 else ""
+            line(f"    {row['remedy']}{others}")
+    line()
+    line("Next")
+    for step in _next_steps(found):
+        line(f"  {step}")
+
+
+def _section(title: str, rows: Sequence[Row]) -> None:
+    line()
+    line(title)
+    records(rows)
+
+
+def _next_steps(found: Status) -> Iterable[str]:
+    waiting = [row for row in found.connections if row["state"] not in (None, "active")]
+    for row in waiting:
+        yield f"{row['connection']} is {row['state']}: {row['reason'] or ''} {row['remedy'] or ''}".rstrip()
+    if found.gaps:
+        yield "fillhouse backfill   asks again for what is missing"
+    if any(row["remedies"] > 1 for row in found.findings):
+        yield 'fillhouse sql "select * from data_health order by severity"   every finding with its remedy'
+    if not waiting and not found.gaps:
+        yield 'fillhouse sql "select * from fills order by transact_time desc limit 10"'
+
+
+def _age(moment: datetime) -> str:
+    seconds = max((datetime.now(UTC) - moment).total_seconds(), 0)
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+MEMBER = (
+    "row_key", "exec_type", "signed_qty", "last_px", "commission", "comm_currency", "taxes", "stands", "ended_by", "finding"
+)  # fmt: skip
+AS_FILL = ("row_key", "signed_qty", "last_px", "fill_commission", "fill_comm_currency", "fill_taxes", "status", "version")
+PAST = ("row_key", "version", "signed_qty", "last_px", "commission", "comm_currency", "taxes", "last_changed_at", "superseded_at")
+
+
+def family(found: Family) -> None:
+    """Print a family: its rows, what stands, every version that was told, and the bytes behind each."""
+    first = found.members[0]
+    line(
+        f"{first['symbol']} in {first['broker']} {first['account']}: execution {shown(first['exec_id'])}, "
+        f"trade {shown(first['trade_id'])}, order {shown(first['order_id'])}, {shown(first['transact_time'])}"
+    )
+    _section("Its rows (commission positive = paid)", [{name: row[name] for name in MEMBER} for row in found.members])
+    standing = [{name: row[name] for name in AS_FILL} for row in found.members if row["stands"]]
+    if standing:
+        _section("What stands, with the family's fees", standing)
+    else:
+        line()
+        line("Nothing of it stands: no row of it is in fills.")
+    if found.past:
+        _section("How it stood before", [{name: row[name] for name in PAST} for row in found.past])
+    line()
+    line("What was told, and the bytes behind it")
+    for revision in found.revisions:
+        _revision(revision)
+
+
+def _revision(revision: Revision) -> None:
+    told = revision.report
+    line(
+        f"- {told['row_key']} version {told['version']} by {told['source']}, told {shown(told['first_seen_at'])}, "
+        f"written by the broker {shown(told['clock_first'])}: {told['exec_type']} {shown(told['side'])} "
+        f"{shown(told['last_qty'])} at {shown(told['last_px'])} {shown(told['currency'])}, "
+        f"commission {shown(told['commission'])} {shown(told['comm_currency'])}"
+    )
+    for name, (before, after) in revision.changes.items():
+        line(f"    changed: {name} {shown(before)} -> {shown(after)}")
+    _proof(revision.proof, f", row {told['raw_row']}")
+
+
+def _proof(proof: Proof, place: str = "") -> None:
+    exchange = proof.exchange
+    if not exchange:
+        line("    its exchange is not in the table exchanges: run fillhouse renormalize")
+        return
+    line(f"    {exchange['landed_file']}, exchange {exchange['exchange_id']}{place}, {shown(exchange['answered_at'])}")
+    verdict = {
+        True: "verified: the landed body has this hash",
+        False: "NOT VERIFIED: the landed body has another hash; restore the file from a backup",
+        None: "not verified: the landed body is not there",
+    }[proof.body_verified]
+    line(f"    sha256 {exchange['body_sha256']} {verdict}")
+    for element in proof.elements:
+        line(f"    {element}")
+
+
+def reply(found: Reply) -> None:
+    """Print an exchange: where it lies, what it told, and its rejected rows as they were printed."""
+    exchange = found.proof.exchange
+    size = f"{exchange['body_bytes']:,} bytes" if exchange["body_bytes"] is not None else "no body"
+    line(f"Exchange {exchange['exchange_id']}: {exchange['kind']} of {exchange['connector']}, connection {exchange['connection']}")
+    line(f"    endpoint {shown(exchange['endpoint'])}, status {shown(exchange['status'])}, {size}, request {shown(exchange['request'])}")
+    _proof(found.proof)
+    told = found.told
+    line(f"It told {told['reports']} versions of {told['rows_told']} rows; {len(found.rejected)} of its rows are in quarantine.")
+    for row, elements in found.rejected:
+        line(f"- row {row['raw_row']}, account {shown(row['account'])}: {row['rule']} ({row['detail']})")
+        for element in elements:
+            line(f"    {element}")
+
+
+def differences(conversations: int, differing: dict[str, tuple[int, int]]) -> None:
+    """Print what a rebuild changed."""
+    line(f"{conversations} conversations replayed.")
+    changed = {name: counts for name, counts in differing.items() if any(counts)}
+    for name, (before, after) in sorted(changed.items()):
+        line(f"{name}: {before} rows only before, {after} only now")
+    if not changed:
+        line("Every table is equal to what it was.")
+
+
+def ready(said: dict[str, Any]) -> None:
+    """Print the one line of JSON that says a sandbox is ready."""
+    typer.echo(json.dumps(said))
+    sys.stdout.flush()
+
+
+def checks(results: Iterable[tuple[bool, str]]) -> None:
+    """Print what the doctor found."""
+    for well, text in results:
+        line(f"{'ok       ' if well else 'attention'}  {text}")
+
+
+def copied(path: Path) -> None:
+    """Say on stderr where an answer was written."""
+    typer.echo(f"Written: {path}", err=True)

@@ -1,0 +1,117 @@
+"""What a flow makes of an error: what is worth retrying, what state it leaves a connection in, and how the run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
+from connectors.ibkr_flex.replies import NOT_AVAILABLE
+from warehouse.connections import Totals
+from warehouse.coverage import Asked
+
+WORK_POOL = "fillhouse"  # its concurrency, and that of each deployment, are set in prefect.yaml
+DEFAULT_YEARS = 5
+LAST_ZONE = ZoneInfo("America/New_York")  # where the brokers' day ends last
+NO_STATEMENT = frozenset({("ibkr_flex", NOT_AVAILABLE)})
+MOST_TROUBLES_IN_A_ROW = 2
+
+
+class State(StrEnum):
+    """A connection's state, as the table `connections` holds it; the mildest first."""
+
+    ACTIVE = "active"
+    RATE_LIMITED = "rate_limited"
+    DEGRADED = "degraded"
+    MISCONFIGURED = "misconfigured"
+    NEEDS_REAUTH = "needs_reauth"
+
+
+MILDEST_FIRST = tuple(State)
+ENDINGS = {
+    State.ACTIVE: "Completed",
+    State.RATE_LIMITED: "RateLimited",
+    State.DEGRADED: "Degraded",
+    State.MISCONFIGURED: "Misconfigured",
+    State.NEEDS_REAUTH: "NeedsReauth",
+}
+STATES: dict[type[ConnectorError], State] = {
+    AuthRequired: State.NEEDS_REAUTH,
+    RateLimited: State.RATE_LIMITED,
+    Transient: State.DEGRADED,
+    Rejected: State.MISCONFIGURED,
+    ContractViolation: State.DEGRADED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to for one connection."""
+
+    connection: str
+    state: State
+    entered: bool  # the run found the connection in another state
+    windows: int = 0
+    reason: str = ""
+    remedy: str = ""
+    retry_at: datetime | None = None
+    totals: Totals = Totals()
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def fails(self) -> bool:
+        """Tell whether the run is to be red: somebody must act, and has not been told yet; or the question is wrong."""
+        return self.state is State.MISCONFIGURED or (self.state is State.NEEDS_REAUTH and self.entered)
+
+
+def worth_retrying(error: object) -> bool:
+    """Tell whether the same question may succeed in a while. A person, a pace or a wrong question is not helped by asking again."""
+    return isinstance(error, Transient)
+
+
+def concerns_window_only(kind: str, error: ConnectorError) -> bool:
+    """Tell whether the broker merely has nothing for this window, so that the others are worth asking."""
+    return (kind, error.code) in NO_STATEMENT
+
+
+def ends_sync(error: ConnectorError, in_a_row: int) -> bool:
+    """Tell whether the connection's other windows must wait: at once for what concerns it all, else after troubles in a row."""
+    return not isinstance(error, Transient | ContractViolation) or in_a_row >= MOST_TROUBLES_IN_A_ROW
+
+
+def state_after(error: ConnectorError | None) -> State:
+    """Give the state an error leaves its connection in."""
+    return STATES[type(error)] if error is not None else State.ACTIVE
+
+
+def worst_error(errors: Sequence[ConnectorError]) -> ConnectorError | None:
+    """Pick the error that names the connection's state; the latest of those equally bad."""
+    return max(reversed(errors), key=lambda error: MILDEST_FIRST.index(state_after(error)), default=None)
+
+
+def retry_at(error: ConnectorError | None, moment: datetime) -> datetime | None:
+    """Tell when the broker may be asked again, where it wants silence until then."""
+    return moment + timedelta(seconds=error.retry_after) if isinstance(error, RateLimited) else None
+
+
+def worst(outcomes: Sequence[Outcome]) -> Outcome:
+    """Pick the outcome that a run over several connections is named after."""
+    return max(outcomes, key=lambda outcome: (outcome.fails, MILDEST_FIRST.index(outcome.state)))
+
+
+def span(since: date | None, until: date | None, now: datetime) -> Asked:
+    """Decide the days to ask for: by default five years, up to the last day that has ended everywhere."""
+    end = until or now.astimezone(LAST_ZONE).date()
+    start = since or _years_before(end, DEFAULT_YEARS)
+    if start >= end:
+        message = f"There is no day from {start} up to, and without, {end}."
+        raise ValueError(message)
+    return Asked(start, end)
+
+
+def _years_before(day: date, years: int) -> date:
+    """Go back by whole years; from a leap day to the first of March."""
+    return day.replace(year=day.year - years) if (day.month, day.day) != (2, 29) else date(day.year - years, 3, 1)

@@ -1,0 +1,373 @@
+"""The questions the command line asks of the reader's file: a person's own, and those behind `status` and `explain`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+
+Row = dict[str, Any]
+
+ISO = "replace(strftime(#{place}, '%Y-%m-%dT%H:%M:%S.%f{suffix}'), '.000000', '')"
+ZONES = re.compile(r"\bat\s+time\s+zone\b|\btimezone\s*\(", re.IGNORECASE)
+
+HOLDINGS = """
+select
+    broker,
+    account,
+    count(*) filter (where stands) as fills,
+    count(*) as executions,
+    min(book_date) as first_day,
+    max(book_date) as last_day
+from executions
+group by
+    broker,
+    account
+order by
+    broker,
+    account
+"""
+
+CHANNELS = """
+select
+    connection,
+    source,
+    account,
+    verified_since as first_day,
+    verified_until - 1 as last_day
+from watermarks
+order by
+    connection,
+    source_rank desc,
+    account
+"""
+
+GAPS = """
+select
+    connection,
+    what
+from data_health
+where kind = 'gap'
+order by
+    connection,
+    what
+"""
+
+CONNECTIONS = """
+select
+    connection,
+    kind,
+    state,
+    reason,
+    remedy,
+    checked_at,
+    last_success_at,
+    retry_at
+from connections
+order by connection
+"""
+
+FINDINGS = """
+select
+    kind,
+    severity,
+    count(*) as findings,
+    min(since) as since,
+    arg_min(what, since) as example,
+    arg_min(remedy, since) as remedy,
+    count(distinct remedy) as remedies
+from data_health
+group by
+    kind,
+    severity
+order by
+    case severity when 'error' then 1 when 'warning' then 2 else 3 end,
+    kind
+"""
+
+NOT_PRINTED = """
+select
+    broker,
+    string_agg(field, ', ' order by field) as fields
+from drift
+where kind = 'not_printed'
+group by broker
+order by broker
+"""
+
+QUARANTINED = "select count(*) from quarantine where list_contains(?, body_sha256)"
+
+# A row is named by its key, with or without its letter, or by an id that the broker prints.
+NAMED = """
+select distinct links.family
+from execution_reports as told
+inner join links on links.row_hash = told.row_hash
+where $id in (told.row_key, substr(told.row_key, 3), told.exec_id, told.trade_id, told.order_id)
+    or told.exec_id || '.' || lpad(told.exec_rev::varchar, 2, '0') = $id
+"""
+
+FAMILY_ROWS = """
+select rows.*
+from execution_rows as rows
+inner join links on links.row_hash = rows.row_hash
+where links.family = ?
+order by
+    rows.report_date,
+    rows.row_order,
+    rows.row_key
+"""
+
+FAMILY_REPORTS = """
+select reports.*
+from execution_reports as reports
+inner join links on links.row_hash = reports.row_hash
+where links.family = ?
+order by
+    reports.row_key,
+    reports.source_rank desc,
+    reports.source,
+    reports.version
+"""
+
+FAMILY_PAST = """
+select past.*
+from past_fills as past
+inner join links on links.row_hash = past.row_hash
+where links.family = ?
+order by past.superseded_at, past.row_key
+"""
+
+EXCHANGE = """
+select *
+from exchanges
+where exchange_id = ?
+limit 1
+"""
+
+REJECTED = """
+select
+    account,
+    rule,
+    detail,
+    raw_row,
+    first_seen_at
+from quarantine
+where body_sha256 = ?
+order by raw_row
+"""
+
+TOLD_BY = """
+select
+    count(*) as reports,
+    count(distinct row_hash) as rows_told
+from execution_reports
+where exchange_id = ?
+"""
+
+# An execution-level element of a Flex statement: what `raw_row` counts.
+ELEMENT = re.compile(r"""<(Trade|TradeConfirm)(?=[\s/>])(?:"[^"]*"|'[^']*'|[^>"'])*>""")
+LEVEL = re.compile(r"""\slevelOfDetail\s*=\s*["']\s*(.*?)\s*["']""")
+EXECUTION_LEVELS = frozenset({"EXECUTION", "", "-", "--", "N/A"})
+
+
+class BadInput(Exception):
+    """What was asked cannot be answered as asked; the message says why and what to do."""
+
+
+def rows(con: duckdb.DuckDBPyConnection, query: str, parameters: Any = ()) -> list[Row]:
+    """Ask a question and give its rows by column name."""
+    answer = con.execute(query, parameters)
+    names = [column[0] for column in answer.description or []]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def asked(con: duckdb.DuckDBPyConnection, text: str, *, as_text: bool) -> str:
+    """Check that a person's question is one select, and give the SQL to run; `as_text` writes times as ISO 8601.
+
+    Every timestamp here is UTC and gets its Z, unless the question itself changes zones.
+    """
+    from duckdb import StatementType  # noqa: PLC0415  (the command line starts without it)
+
+    con.execute("set timezone = 'UTC'")
+    con.execute("set python_enable_replacements = false")
+    statements = con.extract_statements(text)
+    if len(statements) != 1 or statements[0].type != StatementType.SELECT:
+        raise BadInput("The reader's file is read-only and takes one select at a time. Ask for each by itself.")
+    query = statements[0].query.strip().rstrip(";")
+    answer = con.sql(query)
+    if not as_text:
+        return query
+    suffix = "" if ZONES.search(query) else "Z"
+    columns = []
+    for place, (name, kind) in enumerate(zip(answer.columns, answer.types, strict=True), start=1):
+        value = ISO.format(place=place, suffix=suffix) if str(kind).startswith("TIMESTAMP") else f"#{place}"
+        columns.append(value + " as " + quoted(name, '"'))
+    return f"select {', '.join(columns)} from ({query}\n) as answer"  # noqa: S608  (one select, parsed above)
+
+
+def write_answer(con: duckdb.DuckDBPyConnection, query: str, path: Path, form: str) -> None:
+    """Have DuckDB write an answer to a file: csv with a header, a JSON array with exact numbers, or Parquet."""
+    options = {"csv": "format csv, header true", "json": "format json, array true", "parquet": "format parquet"}[form]
+    target = quoted(str(path), "'")
+    con.execute(f"copy ({query}\n) to {target} ({options})")
+
+
+def quoted(text: str, mark: str) -> str:
+    """Quote a name or a text for SQL."""
+    return mark + text.replace(mark, mark * 2) + mark
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of the warehouse on one screen."""
+
+    holdings: list[Row]
+    channels: list[Row]
+    gaps: list[Row]
+    connections: list[Row]
+    findings: list[Row]
+
+    @property
+    def needs_reauth(self) -> bool:
+        """Tell whether a connection waits for a person."""
+        return any(row["state"] == "needs_reauth" for row in self.connections)
+
+    @property
+    def something_is_wrong(self) -> bool:
+        """Tell whether there are gaps or findings that are errors."""
+        return bool(self.gaps) or any(row["severity"] == "error" for row in self.findings)
+
+
+def status(con: duckdb.DuckDBPyConnection) -> Status:
+    """Ask how the warehouse is."""
+    return Status(*(rows(con, query) for query in (HOLDINGS, CHANNELS, GAPS, CONNECTIONS, FINDINGS)))
+
+
+def quarantined(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> int:
+    """Count the rows of these files that are in quarantine, whenever they were put there."""
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return int(con.execute(QUARANTINED, [digests]).fetchall()[0][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The bytes behind a row: the exchange, whether its landed body still has its hash, and the row's own element."""
+
+    exchange: Row
+    body_verified: bool | None  # None: there is no body to read
+    elements: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One version of a row as one channel told it, what it changed, and its proof."""
+
+    report: Row
+    changes: dict[str, tuple[Any, Any]]
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The rows that one execution, trade id or cancel ties together."""
+
+    members: list[Row]
+    revisions: list[Revision]
+    past: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One exchange: what it is, how many rows it told, and which of its rows were rejected."""
+
+    proof: Proof
+    told: Row
+    rejected: list[tuple[Row, list[str]]]
+
+
+def explain(con: duckdb.DuckDBPyConnection, home: Path, named: str) -> Reply | list[Family]:
+    """Find what an id names: an exchange, or the families of the executions that bear it. Raises `BadInput` for neither."""
+    body_of = _bodies(home)
+    if rows(con, EXCHANGE, [named]):
+        return _reply(con, body_of, named)
+    families = [row["family"] for row in rows(con, NAMED, {"id": named})]
+    if not families:
+        raise BadInput(
+            f"Nothing here has the id {named!r}. "
+            "Take an exec_id, row_key, trade_id, order_id or exchange_id from fillhouse sql \"from executions\"."
+        )
+    return [_family(con, body_of, family) for family in sorted(families)]
+
+
+def _family(con: duckdb.DuckDBPyConnection, body_of: Callable[[str, str], bytes | None], family: int) -> Family:
+    from warehouse.shape import VERSIONED  # noqa: PLC0415
+
+    revisions: list[Revision] = []
+    before: Row = {}
+    for report in rows(con, FAMILY_REPORTS, [family]):
+        again = (before.get("row_hash"), before.get("source")) == (report["row_hash"], report["source"])
+        changes = {name: (before[name], report[name]) for name in VERSIONED if again and before[name] != report[name]}
+        proof = _proof(con, body_of, report["exchange_id"], report["raw_row"], report["source"])
+        revisions.append(Revision(report, changes, proof))
+        before = report
+    return Family(rows(con, FAMILY_ROWS, [family]), revisions, rows(con, FAMILY_PAST, [family]))
+
+
+def _reply(con: duckdb.DuckDBPyConnection, body_of: Callable[[str, str], bytes | None], exchange_id: str) -> Reply:
+    proof = _proof(con, body_of, exchange_id)
+    body = body_of(proof.exchange["landed_file"], exchange_id) or b""
+    rejected = [
+        (row, raw_elements(body, row["raw_row"])) for row in rows(con, REJECTED, [proof.exchange["body_sha256"]])
+    ]
+    return Reply(proof, rows(con, TOLD_BY, [exchange_id])[0], rejected)
+
+
+def _proof(
+    con: duckdb.DuckDBPyConnection,
+    body_of: Callable[[str, str], bytes | None],
+    exchange_id: str,
+    raw_row: int | None = None,
+    source: str | None = None,
+) -> Proof:
+    exchange = next(iter(rows(con, EXCHANGE, [exchange_id])), {})
+    body = body_of(exchange["landed_file"], exchange_id) if exchange else None
+    if body is None:
+        return Proof(exchange, None, [])
+    verified = hashlib.sha256(body).hexdigest() == exchange["body_sha256"]
+    return Proof(exchange, verified, [] if raw_row is None else raw_elements(body, raw_row, source))
+
+
+def _bodies(home: Path) -> Callable[[str, str], bytes | None]:
+    """Read landed bodies, keeping the last few: the versions of a family often lie in the same reply."""
+    from warehouse.landing import read_body  # noqa: PLC0415
+
+    @lru_cache(maxsize=4)
+    def body_of(file: str, exchange_id: str) -> bytes | None:
+        return read_body(home, file, exchange_id)
+
+    return body_of
+
+
+def raw_elements(body: bytes, raw_row: int, source: str | None = None) -> list[str]:
+    """Find the element that is the `raw_row`-th of execution level; trades and confirmations are counted apart.
+
+    Where the channel is not known (a rejected row) a body that holds both kinds gives both.
+    """
+    text = body.decode("utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", errors="replace")
+    wanted = ["Trade", "TradeConfirm"] if source is None else ["TradeConfirm" if source.endswith("_tcf") else "Trade"]
+    found, seen = [], Counter[str]()
+    for element in ELEMENT.finditer(text):
+        level = LEVEL.search(element[0])
+        if level is None or level[1] in EXECUTION_LEVELS:
+            if seen[element[1]] == raw_row and element[1] in wanted:
+                found.append(element[0])
+            seen[element[1]] += 1
+    return found

@@ -1,0 +1,82 @@
+"""What a run came to, as text for a person: the table of its artifact, and the lines a terminal prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flows.policy import ENDINGS, Outcome, State, worst
+from warehouse.coverage import Asked
+
+HEADINGS = (
+    "connection", "state", "windows", "rows", "added", "revised", "cancelled", "rejected", "gaps", "requests", "waited s",
+)  # fmt: skip
+MOST_GAPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run over some connections: what it asked for, and what came of it."""
+
+    run_id: str
+    asked: Asked
+    outcomes: tuple[Outcome, ...]
+    recovered: int = 0  # conversations that an earlier run had landed and not loaded
+
+    @property
+    def worst(self) -> Outcome:
+        """Give the outcome the run is named after."""
+        return worst(self.outcomes)
+
+    @property
+    def name(self) -> str:
+        """Give the name of the run's final state."""
+        return ENDINGS[self.worst.state]
+
+    def lines(self) -> list[str]:
+        """Say it in lines: one a connection, then what to do."""
+        return [line for outcome in self.outcomes for line in _lines(outcome)]
+
+    def message(self) -> str:
+        """Say it in a line: the remedy where there is one, else what was brought."""
+        told = self.outcomes if self.worst.state is State.ACTIVE else [self.worst]
+        return " ".join(line for outcome in told for line in _lines(outcome))
+
+    def markdown(self) -> str:
+        """Lay it out as the run's artifact."""
+        rows = [HEADINGS, tuple("---" for _ in HEADINGS), *(_row(outcome) for outcome in self.outcomes)]
+        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        parts = [f"# {self.name}", f"Asked for every day from {self.asked.since} up to, and without, {self.asked.until}.", table]
+        if self.recovered:
+            parts.append(f"Loaded {self.recovered} conversations that an earlier run had landed.")
+        for outcome in self.outcomes:
+            parts += [f"## {outcome.connection}: what to do\n\n{outcome.reason} **{outcome.remedy}**"] if outcome.remedy else []
+            parts += [f"## {outcome.connection}: gaps\n\n{_gaps(outcome)}"] if outcome.gaps else []
+        return "\n\n".join(parts) + "\n"
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    totals = outcome.totals
+    lines = [
+        f"{outcome.connection}: {outcome.state}. {outcome.windows} windows, {totals.rows:,} rows: {totals.added:,} added, "
+        f"{totals.revised:,} revised, {totals.cancelled:,} cancelled, {totals.rejected:,} rejected; "
+        f"{len(outcome.gaps)} gaps; {totals.requests} requests, {totals.waited_seconds:.0f} s waited."
+    ]
+    if outcome.reason:
+        until = f" Nothing is asked before {outcome.retry_at:%Y-%m-%d %H:%M:%S} UTC." if outcome.retry_at else ""
+        lines.append(f"{outcome.reason}{until} {outcome.remedy}".strip())
+    return lines
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    totals = outcome.totals
+    numbers = (
+        outcome.windows, totals.rows, totals.added, totals.revised, totals.cancelled, totals.rejected, len(outcome.gaps),
+        totals.requests, round(totals.waited_seconds),
+    )  # fmt: skip
+    return (outcome.connection, str(outcome.state), *(f"{number:,}" for number in numbers))
+
+
+def _gaps(outcome: Outcome) -> str:
+    shown = [f"- {gap}" for gap in outcome.gaps[:MOST_GAPS]]
+    more = len(outcome.gaps) - len(shown)
+    return "\n".join([*shown, *([f"- and {more} more"] if more > 0 else [])])

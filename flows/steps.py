@@ -1,0 +1,263 @@
+"""What the flows and the command line do, as plain functions: talk, land, normalise, load. Prefect is not needed here."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from connectors.connector import Connector, Reply
+from connectors.contract import Normalized
+from connectors.errors import ConnectorError, ContractViolation
+from connectors.registry import connector
+from connectors.wire import Pause, Window
+from warehouse import db, landing, publish
+from warehouse.coverage import Asked
+from warehouse.landing import Landed
+from warehouse.load import Batch, Loaded, Run, load
+
+OK = "ok"
+INTERRUPTED = "interrupted"
+IMPORTED = "import"
+
+
+def utc_now() -> datetime:
+    """Give the time, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A conversation that was held and landed: where it lies and how it ended."""
+
+    conversation_id: str
+    requests: int
+    waited_seconds: float
+    error: ConnectorError | None
+
+
+def fetch(  # noqa: PLR0913  (a conversation needs this many things)
+    home: Path,
+    name: str,
+    connection: str,
+    credentials: Any,
+    window: Window,
+    run_id: str,
+    *,
+    flow: str,
+    certificate: Path | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    on_wait: Callable[[Pause], None] = lambda _pause: None,
+) -> Fetched:
+    """Ask a broker for one window and land all it says. A connector's error is a result here: it is landed as the verdict."""
+    from connectors import http  # noqa: PLC0415  (httpx is for those who talk)
+    from connectors.pace import Pace  # noqa: PLC0415
+
+    broker = connector(name)
+    landed = landing.Conversation(home, name, connection, run_id, utc_now())
+    landed.open({"flow": flow, "since": window.since, "until": window.until})
+    pace = Pace(home / "pace" / f"{broker.pace_key(credentials)}.json", broker.limits.rules, time.time, sleep)
+    error: ConnectorError | None = None
+    tally = http.Tally()
+    try:
+        with http.client(broker.limits, certificate=certificate) as client:
+            http.converse(
+                broker.backfill(credentials, window),
+                client=client,
+                limits=broker.limits,
+                landing=landed,
+                pace=pace,
+                clock=utc_now,
+                sleep=sleep,
+                on_wait=on_wait,
+                tally=tally,
+            )
+    except ConnectorError as exc:
+        error = exc
+    finally:
+        landed.flush()
+    verdict = {
+        "verdict": f"{type(error).__name__} {error.code}: {error}" if error else OK,
+        "requests": tally.requests,
+        "waited_seconds": round(tally.waited_seconds, 3),
+    }
+    landed.close(utc_now(), verdict)
+    return Fetched(landed.conversation_id, tally.requests, tally.waited_seconds, error)
+
+
+def settle(con: duckdb.DuckDBPyConnection, rows: list[Landed], said: Normalized | None = None) -> Loaded:
+    """Load one landed conversation: what import, sync and rebuild have in common. Only whole answers become rows.
+
+    `said` is what its replies say, where that has been read already.
+    """
+    header = _note(rows, "opened")
+    footer = _note(rows, "closed")
+    verdict = str(footer.get("verdict", INTERRUPTED))
+    exchanges = [row for row in rows if row.row["kind"] == "exchange"]
+    first, last = rows[0].row, rows[-1].row
+    if said is None:
+        whole = exchanges if verdict in (OK, INTERRUPTED) else []
+        said = _normalized(connector(first["connector"]), whole, header)
+    asked = Asked(_day(header["since"]), _day(header["until"])) if header.get("since") else None
+    batch = Batch(
+        said.reports, said.instruments, said.statements, said.quarantine, said.drift, landing.exchanges_frame(rows)
+    )
+    run = Run(
+        run_id=first["run_id"],
+        flow=str(header.get("flow", "unknown")),
+        connection=first["connection"],
+        asked=asked,
+        started_at=first["answered_at"],
+        finished_at=last["answered_at"],
+        waited_seconds=float(footer.get("waited_seconds", 0.0)),
+        verdict=verdict,
+    )
+    return load(con, batch, run)
+
+
+def _normalized(broker: Connector, exchanges: list[Landed], header: dict[str, Any]) -> Normalized:
+    return broker.normalize(
+        [
+            Reply(
+                exchange_id=row.row["exchange_id"],
+                endpoint=row.row["endpoint"],
+                body=row.row["body"] or b"",
+                answered_at=row.row["answered_at"],
+                asked_account=header.get("account"),
+            )
+            for row in exchanges
+        ]
+    )
+
+
+def _note(rows: list[Landed], kind: str) -> dict[str, Any]:
+    return next((json.loads(row.row["note"]) for row in rows if row.row["kind"] == kind), {})
+
+
+def _day(text: str) -> Any:
+    return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  (a broker's day has no zone)
+
+
+def load_conversation(home: Path, conversation_id: str) -> Loaded:
+    """Load one conversation from the landing zone; loading it again changes nothing."""
+    paths = sorted((home / "landing").glob(f"source=*/connection=*/date=*/{conversation_id}-*.parquet"))
+    rows = [row for path in paths for row in landing.read_file(home, path)]
+    with db.writer(home) as con:
+        loaded = Loaded() if _is_loaded(con, conversation_id) else settle(con, rows)
+    if loaded.changed:
+        publish.note_change(home)
+    return loaded
+
+
+def recover(home: Path) -> list[Loaded]:
+    """Load what was landed by runs that died before they could load it."""
+    found = {path.name.rsplit("-", 1)[0] for path in landing.landed_files(home) if not path.name.startswith("compact-")}
+    if not found:
+        return []
+    with db.writer(home) as con:
+        known = {row[0] for row in con.execute("select distinct conversation_id from exchanges").fetchall()}
+    return [load_conversation(home, conversation_id) for conversation_id in sorted(found - known)]
+
+
+def _is_loaded(con: duckdb.DuckDBPyConnection, conversation_id: str) -> bool:
+    return bool(con.execute("select 1 from exchanges where conversation_id = ? limit 1", [conversation_id]).fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of one file."""
+
+    path: Path
+    loaded: Loaded | None = None
+    already: bool = False
+    refused: str = ""
+
+
+def import_files(
+    home: Path, name: str, paths: list[Path], *, account: str | None = None, endpoint: str | None = None
+) -> Iterator[Imported]:
+    """Land and load files the user already has. A file that is no reply of this broker is refused whole, and leaves no trace."""
+    broker = connector(name)
+    for path in paths:
+        try:
+            body = _read(path)
+            answered = endpoint or broker.endpoint_of(body)
+            moment = utc_now()
+            reply = Reply(landing.new_id(moment), answered, body, moment, account)
+            said = broker.normalize([reply])
+        except (ConnectorError, OSError) as exc:
+            yield Imported(path, refused=_readable(exc))
+            continue
+        yield _import_one(home, broker, path, reply, said)
+
+
+def _import_one(home: Path, broker: Connector, path: Path, reply: Reply, said: Normalized) -> Imported:
+    with db.writer(home) as con:
+        if _is_known(con, broker.name, reply):
+            return Imported(path, already=True)
+        conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(reply.answered_at), reply.answered_at)
+        conversation.open({"flow": IMPORTED, "account": reply.asked_account, "file": path.name})
+        conversation.exchange(
+            endpoint=reply.endpoint,
+            request={"file": path.name},
+            status=None,
+            headers={},
+            body=reply.body,
+            body_is_secret=False,
+            requested_at=reply.answered_at,
+            answered_at=reply.answered_at,
+            exchange_id=reply.exchange_id,
+        )
+        conversation.close(utc_now(), {"verdict": OK})
+        loaded = settle(con, conversation.landed, said)
+    publish.note_change(home)
+    return Imported(path, loaded=loaded)
+
+
+def _is_known(con: duckdb.DuckDBPyConnection, name: str, reply: Reply) -> bool:
+    """Tell whether these very bytes were imported before, for the same account."""
+    import hashlib  # noqa: PLC0415
+
+    return bool(
+        con.execute(
+            """
+            select 1
+            from exchanges as file
+            inner join exchanges as header
+                on header.conversation_id = file.conversation_id
+                and header.kind = 'opened'
+            where file.connector = ?
+                and file.connection = ?
+                and file.body_sha256 = ?
+                and (header.note ->> 'account') is not distinct from ?
+            limit 1
+            """,
+            [name, IMPORTED, hashlib.sha256(reply.body).hexdigest(), reply.asked_account],
+        ).fetchall()
+    )
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise ContractViolation("This is a folder.", remedy="Name the files in it.")
+    return path.read_bytes()
+
+
+def _readable(exc: Exception) -> str:
+    return f"{exc.strerror}." if isinstance(exc, OSError) and exc.strerror else str(exc)
+
+
+@contextmanager
+def published(home: Path, *, now: bool = True) -> Iterator[None]:
+    """Publish the reader's file at the end of the block, whatever happened in it."""
+    try:
+        yield
+    finally:
+        publish.publish(home, now=now)

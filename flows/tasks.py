@@ -1,0 +1,72 @@
+"""The steps as Prefect tasks: three lines around plain functions. They take paths and names, never credentials or frames."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from connectors.errors import ConnectorError
+from connectors.wire import Window
+from flows import policy, steps
+from flows.blocks import every_connection
+from flows.policy import State
+from warehouse import connections, db, publish
+from warehouse.load import Loaded
+
+
+def _is_worth_retrying(_task: Any, _task_run: Any, state: Any) -> bool:
+    return policy.worth_retrying(state.result(raise_on_failure=False))
+
+
+@task(
+    task_run_name="fetch {connection} {window}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retry_condition_fn=_is_worth_retrying,
+)
+def fetch_window(home: Path, connection: str, window: Window, run_id: str, flow: str) -> steps.Fetched:
+    """Ask for one window and land the answer; a failure is recorded in coverage before its error is raised."""
+    asked = every_connection([connection])[0]
+    fetched = steps.fetch(home, asked.kind, asked.name, asked.credentials, window, run_id, flow=flow)
+    if fetched.error is not None:
+        steps.load_conversation(home, fetched.conversation_id)
+        raise fetched.error
+    return fetched
+
+
+@task(task_run_name="load {connection} {window}", cache_policy=NO_CACHE, persist_result=False)
+def load_window(home: Path, connection: str, window: Window, conversation_id: str) -> Loaded:  # noqa: ARG001  (they name the run)
+    """Load what was landed for one window."""
+    return steps.load_conversation(home, conversation_id)
+
+
+@task(task_run_name="record {connection} as {state}", cache_policy=NO_CACHE, persist_result=False)
+def record_state(  # noqa: PLR0913  (a state has this many facts)
+    home: Path,
+    connection: str,
+    kind: str,
+    state: State,
+    error: ConnectorError | None,
+    moment: datetime,
+    *,
+    success: bool,
+) -> None:
+    """Record a connection's state; readers are shown it when it is news."""
+    with db.writer(home) as con:
+        news = connections.record_state(
+            con,
+            connection,
+            kind,
+            str(state),
+            reason=error.message if error else None,
+            remedy=(error.remedy or None) if error else None,
+            moment=moment,
+            retry_at=policy.retry_at(error, moment),
+            success=success,
+        )
+    if news:
+        publish.note_change(home)

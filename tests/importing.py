@@ -1,0 +1,44 @@
+"""Import statements into a warehouse of a test's own and read it back as text, the way expected figures are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from flows import steps
+from warehouse import db
+
+
+def imported(home: Path, files: Sequence[Path]) -> list[steps.Imported]:
+    """Import Flex files one after the other."""
+    return list(steps.import_files(home, "ibkr_flex", list(files)))
+
+
+def rows(home: Path, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Ask the writer's file and give the rows as text."""
+    with db.writer(home) as con:
+        return asked(con, query, parameters)
+
+
+def asked(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Ask a connection and give the rows as text."""
+    answer = con.execute(query, list(parameters))
+    names = [column[0] for column in answer.description or []]
+    return [{name: text(value) for name, value in zip(names, row, strict=True)} for row in answer.fetchall()]
+
+
+def text(value: Any) -> Any:
+    """Write a value the way expected figures are written: plain decimals, ISO times in UTC."""
+    if isinstance(value, Decimal):
+        plain = f"{value.normalize():f}"
+        return "0" if plain == "-0" else plain
+    if isinstance(value, datetime):
+        return value.isoformat() + "Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    return value

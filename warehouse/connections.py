@@ -1,0 +1,117 @@
+"""What is known of each connection: its state, and what a run has done for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+
+from warehouse.load import transaction
+
+
+@dataclass(frozen=True, slots=True)
+class KnownState:
+    """A connection's state as last recorded; moments are aware, in UTC."""
+
+    state: str
+    reason: str | None
+    remedy: str | None
+    checked_at: datetime
+    last_success_at: datetime | None
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the conversations of one run cost and brought, for one connection."""
+
+    conversations: int = 0
+    requests: int = 0
+    waited_seconds: float = 0.0
+    rows: int = 0
+    added: int = 0
+    revised: int = 0
+    cancelled: int = 0
+    rejected: int = 0
+
+
+def record_state(  # noqa: PLR0913  (a row of connections has this many facts)
+    con: duckdb.DuckDBPyConnection,
+    connection: str,
+    kind: str,
+    state: str,
+    *,
+    reason: str | None,
+    remedy: str | None,
+    moment: datetime,
+    retry_at: datetime | None,
+    success: bool,
+) -> bool:
+    """Write a connection's state, keeping the last success unless this is one. Tells whether state or reason are new."""
+    known = state_of(con, connection)
+    last_success = moment if success else known.last_success_at if known else None
+    with transaction(con):
+        con.execute("delete from connections where connection = ?", [connection])
+        con.execute(
+            """
+            insert into connections
+                (connection, kind, state, reason, remedy, checked_at, last_success_at, retry_at)
+            values (?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [connection, kind, state, reason, remedy, _naive(moment), _naive(last_success), _naive(retry_at)],
+        )
+    return known is None or (known.state, known.reason) != (state, reason)
+
+
+def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | None:
+    """Read a connection's state; None where nothing was recorded yet."""
+    rows = con.execute(
+        """
+        select
+            state,
+            reason,
+            remedy,
+            checked_at,
+            last_success_at,
+            retry_at
+        from connections
+        where connection = ?
+        """,
+        [connection],
+    ).fetchall()
+    if not rows:
+        return None
+    state, reason, remedy, checked_at, last_success_at, retry_at = rows[0]
+    return KnownState(state, reason, remedy, checked_at.replace(tzinfo=UTC), _aware(last_success_at), _aware(retry_at))
+
+
+def totals_of(con: duckdb.DuckDBPyConnection, run_id: str, connection: str) -> Totals:
+    """Add up what a run did for a connection, failed attempts included."""
+    rows = con.execute(
+        """
+        select
+            count(*)::bigint,
+            coalesce(sum(exchanges), 0)::bigint,
+            coalesce(sum(waited_seconds), 0)::double,
+            coalesce(sum(rows_read), 0)::bigint,
+            coalesce(sum(added), 0)::bigint,
+            coalesce(sum(revised), 0)::bigint,
+            coalesce(sum(cancelled), 0)::bigint,
+            coalesce(sum(rejected), 0)::bigint
+        from sync_runs
+        where run_id = ?
+            and connection = ?
+        """,
+        [run_id, connection],
+    ).fetchall()
+    return Totals(*rows[0])
+
+
+def _naive(moment: datetime | None) -> datetime | None:
+    """Give the time in UTC without its zone: what a column of type timestamp holds."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment else None
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment else None

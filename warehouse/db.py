@@ -1,0 +1,65 @@
+"""Open the writer's file, one process at a time, and the reader's file, any number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from warehouse.migrate import migrate
+
+WRITER = "warehouse.duckdb"
+READER = "fillhouse.duckdb"
+LOCK = "warehouse.lock"
+PATIENCE_SECONDS = 600.0
+
+
+class WarehouseBusy(Exception):
+    """Another process has kept the writer's lock for too long."""
+
+
+@contextmanager
+def writer(home: Path, patience: float = PATIENCE_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the writer's file under its lock, brought to the newest shape; waits for other writers."""
+    with locked(home, patience), opened(home) as con:
+        migrate(con)
+        yield con
+
+
+@contextmanager
+def locked(home: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Hold the writer's lock."""
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(home / LOCK, timeout=patience):
+            yield
+    except Timeout as exc:
+        raise WarehouseBusy(f"Another process has been writing to {home / WRITER} for {patience:.0f} seconds.") from exc
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the writer's file; the checkpoint is left to publishing, so that closing is quick."""
+    con = duckdb.connect(home / WRITER)
+    try:
+        con.execute("pragma disable_checkpoint_on_shutdown")
+        con.execute("set checkpoint_threshold = '1GB'")
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def reader(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the published file, read-only. Raises `FileNotFoundError` before the first publishing."""
+    path = home / READER
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path} yet: import or back-fill something first.")
+    con = duckdb.connect(path, read_only=True)
+    try:
+        yield con
+    finally:
+        con.close()

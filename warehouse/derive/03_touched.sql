@@ -1,0 +1,30 @@
+-- Which stored rows the tangled part touches: those that share an id with it, and all of their families.
+
+delete from batch_links
+where place not in (select place from tangled);
+
+create or replace temp table touched_families as
+select family from links where row_hash in (select row_hash from batch_links)
+union
+select family from links where row_hash in (select ref_row_hash from batch_links)
+union
+select family from links where exec_hash in (select exec_hash from batch_links)
+union
+select family from links where trade_hash in (select trade_hash from batch_links)
+union
+select family from links where ref_row_hash in (select row_hash from batch_links)
+union
+select family from links where open_lane_hash in (select lane_hash from batch_links)
+union
+select family from links where lane_hash in (select open_lane_hash from batch_links)
+union
+select links.family
+from links
+inner join execution_rows as held using (row_hash)
+inner join watermarks as mark
+    on mark.broker = held.broker
+    and mark.account = held.account
+    and mark.source_rank > held.source_rank
+    and mark.verified_since <= held.book_date
+    and mark.verified_until > two_business_days_after(held.book_date)
+where held.status = 'provisional';

@@ -1,0 +1,129 @@
+"""Publish the reader's file: a whole copy of the writer's, swapped in by rename, so readers never wait and never break."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from warehouse.db import READER, WRITER, locked, opened
+
+RECORD = "published.json"
+LEAST_SECONDS = 60.0
+DURATIONS = 20.0  # publishing may take a twentieth of the time
+CLONE = 0x40049409  # ioctl FICLONE, where the file system shares blocks
+
+NOTHING_LANDED = """
+create or replace view raw_exchanges as
+select
+    exchange_id,
+    conversation_id,
+    run_id,
+    connector,
+    connection,
+    kind,
+    endpoint,
+    request,
+    status,
+    null::varchar as headers,
+    null::blob as body,
+    body_sha256,
+    body_bytes,
+    requested_at,
+    answered_at,
+    note
+from exchanges
+where false
+"""
+
+LANDED = """
+create or replace view raw_exchanges as
+select distinct on (exchange_id)
+    exchange_id,
+    conversation_id,
+    run_id,
+    connector,
+    connection,
+    kind,
+    endpoint,
+    request,
+    status,
+    headers,
+    body,
+    body_sha256,
+    body_bytes,
+    requested_at,
+    answered_at,
+    note
+from read_parquet('{pattern}', hive_partitioning = false)
+"""
+
+
+def note_change(home: Path) -> None:
+    """Remember that the writer's file holds what readers have not seen yet."""
+    _write(home, {**_read(home), "pending": True})
+
+
+def publish(home: Path, *, now: bool = False) -> bool:
+    """Publish if something changed and the last time is long enough ago; `now` disregards how long. Tells whether it did."""
+    record = _read(home)
+    if not record.get("pending", True):
+        return False
+    gap = max(LEAST_SECONDS, DURATIONS * record.get("seconds", 0.0))
+    if not now and time.time() - record.get("at", 0.0) < gap:
+        return False
+    with locked(home):
+        started = time.monotonic()
+        with opened(home) as con:
+            _point_at_landing(con, home)
+            con.execute("checkpoint")
+        temporary = home / f".{READER}.tmp"
+        _copy(home / WRITER, temporary)
+        temporary.replace(home / READER)
+        _write(home, {"pending": False, "at": time.time(), "seconds": time.monotonic() - started})
+    return True
+
+
+def published_at(home: Path) -> datetime | None:
+    """Tell when the reader's file was last published."""
+    at = _read(home).get("at")
+    return datetime.fromtimestamp(at, UTC) if at else None
+
+
+def _point_at_landing(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    """Make `raw_exchanges` anew: a view over the landed files, by their absolute path."""
+    landing = home.resolve() / "landing"
+    some = any(landing.glob("source=*/connection=*/date=*/*.parquet"))
+    pattern = str(landing / "source=*" / "connection=*" / "date=*" / "*.parquet").replace("'", "''")
+    con.execute(LANDED.format(pattern=pattern) if some else NOTHING_LANDED)
+    con.execute("comment on view raw_exchanges is 'Every landed exchange with its bytes: a view over the landing zone'")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file and flush it; where the file system can share blocks, that costs nothing."""
+    with source.open("rb") as read, target.open("wb") as written:
+        try:
+            fcntl.ioctl(written.fileno(), CLONE, read.fileno())
+        except OSError:
+            shutil.copyfileobj(read, written, 16 << 20)
+        written.flush()
+        os.fsync(written.fileno())
+
+
+def _read(home: Path) -> dict[str, float]:
+    try:
+        return dict(json.loads((home / RECORD).read_text()))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def _write(home: Path, record: dict[str, float]) -> None:
+    temporary = home / f".{RECORD}.tmp"
+    temporary.write_text(json.dumps(record))
+    temporary.replace(home / RECORD)
