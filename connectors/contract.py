@@ -7,7 +7,8 @@ first: at most 16 integer digits and 12 significant decimals, exponents expanded
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import types
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -233,8 +234,15 @@ def _report_schema() -> type[dataframely.Schema]:
     import dataframely as dy  # noqa: PLC0415
 
     columns = {name: dy.Any() for name in (*REPORT, "reading_fault")}
-    rules = {name: dy.rule()(lambda _cls, holds=holds: holds) for name, holds in RULES.items()}
-    return type(dy.Schema)("Report", (dy.Schema,), {**columns, **rules})
+    rules = {name: dy.rule()(_holding(holds)) for name, holds in RULES.items()}
+    schema: type[dataframely.Schema] = types.new_class(
+        "Report", (dy.Schema,), exec_body=lambda namespace: namespace.update({**columns, **rules})
+    )
+    return schema
+
+
+def _holding(holds: pl.Expr) -> Callable[[Any], pl.Expr]:
+    return lambda _schema: holds
 
 
 def check(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

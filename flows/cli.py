@@ -1,6 +1,6 @@
 """`fillhouse`: every command is one call; errors become one line and an exit code here.
 
-Exit codes: 0 done, 1 something to look at, 2 bad usage or bad input, 3 a connection needs a person, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 something to look at, 2 bad usage or bad input, 3 a connection needs a person, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ BAD_INPUT = 2
 NEEDS_REAUTH = 3
 STOPPED = 130
 PUBLIC_TO_NOBODY = 0o077
+WHAT_THERE_IS = 'The tables: fillhouse sql "show tables"; their columns: fillhouse sql "describe fills".'
 
 
 class Commands(TyperGroup):
@@ -64,12 +65,13 @@ def main() -> None:
     app()
 
 
-def _readable(exc: Exception) -> tuple[str, int] | None:
+def _readable(exc: Exception) -> tuple[str, int] | None:  # noqa: PLR0911  (a table)
     """Give an error's line and exit code; None for what nobody foresaw."""
     import duckdb  # noqa: PLC0415
 
     from connectors.errors import AuthRequired, ConnectorError  # noqa: PLC0415
     from flows.connections import NotConfigured  # noqa: PLC0415
+    from warehouse.compact import CorruptLanding  # noqa: PLC0415
     from warehouse.db import WarehouseBusy  # noqa: PLC0415
 
     text = str(exc)
@@ -78,7 +80,7 @@ def _readable(exc: Exception) -> tuple[str, int] | None:
             return text, BAD_INPUT
         case AuthRequired():
             return text, NEEDS_REAUTH
-        case ConnectorError():
+        case ConnectorError() | CorruptLanding():
             return text, LOOK
         case WarehouseBusy():
             return f"{text} Wait for it to end, or end it, and try again.", LOOK
@@ -86,7 +88,7 @@ def _readable(exc: Exception) -> tuple[str, int] | None:
             return "Stopped.", STOPPED
         case duckdb.ProgrammingError() | duckdb.DataError():
             said = re.split(r"\n\nLINE \d+:", text)[0]
-            return f"{said} The tables: fillhouse sql \"show tables\"; their columns: fillhouse sql \"describe fills\"", BAD_INPUT
+            return f"{said} {WHAT_THERE_IS}", BAD_INPUT
         case duckdb.Error():
             return text, LOOK
         case FileNotFoundError() if exc.filename is None:
@@ -105,37 +107,42 @@ def _home() -> Path:
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  (typer calls it so)
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415
+        from importlib.metadata import PackageNotFoundError  # noqa: PLC0415
+        from importlib.metadata import version as installed  # noqa: PLC0415
 
-        console.line(f"fillhouse {version('fillhouse')}")
+        try:
+            console.line(f"fillhouse {installed('fillhouse')}")
+        except PackageNotFoundError:
+            console.line("fillhouse (from a folder that is not installed: pip install -e .)")
         raise typer.Exit
 
 
 @app.callback()
 def fillhouse(
-    home: Annotated[
-        Path | None, typer.Option(help="Where everything is kept; else FILLHOUSE_HOME, else ./data.", show_default=False)
-    ] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,  # noqa: ARG001, FBT002
+    home: Annotated[Path | None, typer.Option(help="Where all is kept; else FILLHOUSE_HOME, else ./data.")] = None,
+    version: Annotated[  # noqa: ARG001, FBT002
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Every fill of your broker accounts in a DuckDB file that you can ask with SQL."""
     if home is not None:
-        os.environ["FILLHOUSE_HOME"] = str(home.expanduser().resolve())  # read by flows.connections, also in flows' processes
+        os.environ["FILLHOUSE_HOME"] = str(home.expanduser().resolve())  # flows.connections reads it
 
 
 @app.command("import")
 def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Flex statements (XML) as downloaded.")],
-    broker: Annotated[str | None, typer.Option(help="Whose files they are; may be left out while there is one.")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Which question they answer, where the file does not tell.")] = None,
+    broker: Annotated[str | None, typer.Option(help="Whose files they are; needed where there are several.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="The question they answer, if the file does not tell.")] = None,
     account: Annotated[str | None, typer.Option(help="The account, where the file names none.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a row is in quarantine or a window has a gap.")] = False,  # noqa: FBT002
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for quarantine or a gap.")] = False,  # noqa: FBT002
 ) -> None:
     """Load files you already have."""
     from flows import steps  # noqa: PLC0415
     from warehouse import db  # noqa: PLC0415
 
-    home, results, name = _home(), [], _broker(broker)
+    home, name = _home(), _broker(broker)
+    results: list[steps.Imported] = []
     with ExitStack() as published:
         for result in steps.import_files(home, name, files, account=account, endpoint=endpoint):
             if not result.refused and all(earlier.refused for earlier in results):
@@ -178,7 +185,10 @@ def backfill(
     """Fetch history from the brokers: what is not there yet."""
     from flows.backfill import backfill as run  # noqa: PLC0415
 
-    state = run(names or None, _day(since), _day(until), return_state=True)
+    try:
+        state: Any = run(names or None, _day(since), _day(until), return_state=True)
+    except RuntimeError as exc:  # what Prefect itself raises; what the flow raises is in its state
+        raise questions.BadInput(f"Prefect: {exc}. Start its server, or unset PREFECT_API_URL.") from exc
     summary = state.result(raise_on_failure=False)
     if isinstance(summary, Exception):
         raise summary
@@ -202,7 +212,9 @@ def renormalize() -> None:
     """Rebuild every table from the landed replies, without the network, and say what differs."""
     from flows import steps  # noqa: PLC0415
 
-    rebuilt = steps.renormalize(_home())
+    home = _home()
+    with steps.published(home):
+        rebuilt = steps.renormalize(home)
     console.differences(rebuilt.conversations, rebuilt.differences)
 
 
@@ -287,9 +299,7 @@ def status() -> None:
 
 @app.command()
 def explain(
-    named: Annotated[
-        str, typer.Argument(metavar="ID", help="An exec_id, row_key, trade_id, order_id or exchange_id.", show_default=False)
-    ],
+    named: Annotated[str, typer.Argument(metavar="ID", help="An exec_id, row_key, trade_id, order_id or exchange_id.")],
 ) -> None:
     """Show a fill's revisions and the bytes behind each."""
     from warehouse import db  # noqa: PLC0415
@@ -317,7 +327,8 @@ def sandbox(
 
     unknown = sorted(set(fault or ()) - set(flex.FAULTS))
     if unknown:
-        raise questions.BadInput(f"There is no fault {', '.join(unknown)}; there are: {', '.join(sorted(flex.FAULTS))}.")
+        there_are = ", ".join(sorted(flex.FAULTS))
+        raise questions.BadInput(f"There is no fault {', '.join(unknown)}; there are: {there_are}.")
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -345,21 +356,20 @@ def _checks(home: Path) -> list[tuple[bool, str]]:
     from warehouse import db, publish  # noqa: PLC0415
 
     there = next(folder for folder in (home, *home.parents) if folder.exists())
-    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    results = [(writable, f"{home} can be written to" if writable else f"{there} is not a folder that can be written to")]
+    results = [(there.is_dir() and os.access(there, os.W_OK | os.X_OK), f"{there} is a folder that can be written to")]
     env = Path(".env")
     if env.exists():
         mode = env.stat().st_mode & 0o777
-        private = not mode & PUBLIC_TO_NOBODY
-        results.append((private, f".env has mode {mode:04o}" + ("" if private else ", others can read it: chmod 600 .env")))
+        results.append((not mode & PUBLIC_TO_NOBODY, f".env has mode {mode:04o}; only you may read it: chmod 600 .env"))
     if not (home / db.READER).exists():
         return [*results, (True, "nothing is loaded yet")]
-    published = publish.published_at(home)
-    results.append((True, f"the reader's file was published {console.shown(published)}"))
     with db.reader(home) as con:
-        for row in questions.rows(con, questions.NOT_PRINTED):
-            results.append((False, f"the {row['broker']} query does not print {row['fields']}: tick them in its Trades section"))
-    return results
+        silent = questions.rows(con, questions.NOT_PRINTED)
+    return [
+        *results,
+        (True, f"the reader's file was published {console.shown(publish.published_at(home))}"),
+        *((False, f"the {row['broker']} query does not print {row['fields']}: tick them in it") for row in silent),
+    ]
 
 
 if __name__ == "__main__":

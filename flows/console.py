@@ -44,7 +44,7 @@ def error(text: str) -> None:
     typer.echo(f"fillhouse: {' '.join(text.split())}", err=True)
 
 
-def shown(value: Any) -> str:
+def shown(value: Any) -> str:  # noqa: PLR0911  (one line a type)
     """Write a value for people: decimals without trailing zeros, times in ISO 8601."""
     if value is None:
         return "null"
@@ -163,32 +163,34 @@ def records(rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
 def status(found: Status, published_at: datetime | None) -> None:
     """Print the state of the warehouse on one screen."""
     if published_at:
-        line(f"The reader's file was published {_age(published_at)} ago ({shown(published_at.replace(microsecond=0))}).")
+        moment = shown(published_at.replace(microsecond=0))
+        line(f"The reader's file was published {_age(published_at)} ago ({moment}).")
     if found.holdings:
         _section("Accounts", found.holdings)
     if found.connections:
-        _section("Connections", [{name: row[name] for name in row if name not in ("reason", "remedy")} for row in found.connections])
+        _section("Connections", found.connections, CONNECTION)
     if found.channels:
         _section("Read and verified without a gap", found.channels)
     if found.gaps:
-        _section("Gaps", found.gaps)
+        _list("Gaps", (f"{row['connection']}: {row['what']}" for row in found.gaps))
     if found.findings:
-        line()
-        line("Findings")
-        for row in found.findings:
-            line(f"  {row['severity']}: {row['findings']} x {row['kind']}, since {shown(row['since'])}, such as: {row['example']}")
-            others = " (others differ)" if row["remedies"] > 1 else ""
-            line(f"    {row['remedy']}{others}")
-    line()
-    line("Next")
-    for step in _next_steps(found):
-        line(f"  {step}")
+        _list("Findings", map(_finding, found.findings))
+    _list("Next", _next_steps(found))
 
 
-def _section(title: str, rows: Sequence[Row]) -> None:
-    line()
-    line(title)
-    records(rows)
+def _finding(row: Row) -> str:
+    others = " (others differ)" if row["remedies"] > 1 else ""
+    many = f"{row['severity']}: {row['findings']} x {row['kind']}, since {shown(row['since'])}"
+    return f"{many}, such as: {row['example']}\n    {row['remedy']}{others}"
+
+
+def _list(title: str, texts: Iterable[str]) -> None:
+    lines(["", title, *(f"  {text}" for text in texts)])
+
+
+def _section(title: str, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
+    lines(["", title])
+    records(rows, columns)
 
 
 def _next_steps(found: Status) -> Iterable[str]:
@@ -211,11 +213,11 @@ def _age(moment: datetime) -> str:
     return f"{seconds:.0f} seconds"
 
 
-MEMBER = (
-    "row_key", "exec_type", "signed_qty", "last_px", "commission", "comm_currency", "taxes", "stands", "ended_by", "finding"
-)  # fmt: skip
-AS_FILL = ("row_key", "signed_qty", "last_px", "fill_commission", "fill_comm_currency", "fill_taxes", "status", "version")
-PAST = ("row_key", "version", "signed_qty", "last_px", "commission", "comm_currency", "taxes", "last_changed_at", "superseded_at")
+CONNECTION = ("connection", "kind", "state", "checked_at", "last_success_at", "retry_at")
+TERMS = ("row_key", "version", "signed_qty", "last_px")
+MEMBER = (*TERMS, "exec_type", "commission", "comm_currency", "taxes", "stands", "ended_by", "finding")
+AS_FILL = (*TERMS, "fill_commission", "fill_comm_currency", "fill_taxes", "status")
+PAST = (*TERMS, "commission", "comm_currency", "taxes", "last_changed_at", "superseded_at")
 
 
 def family(found: Family) -> None:
@@ -225,17 +227,15 @@ def family(found: Family) -> None:
         f"{first['symbol']} in {first['broker']} {first['account']}: execution {shown(first['exec_id'])}, "
         f"trade {shown(first['trade_id'])}, order {shown(first['order_id'])}, {shown(first['transact_time'])}"
     )
-    _section("Its rows (commission positive = paid)", [{name: row[name] for name in MEMBER} for row in found.members])
-    standing = [{name: row[name] for name in AS_FILL} for row in found.members if row["stands"]]
+    _section("Its rows (a positive commission was paid)", found.members, MEMBER)
+    standing = [row for row in found.members if row["stands"]]
     if standing:
-        _section("What stands, with the family's fees", standing)
+        _section("What stands, with the family's fees", standing, AS_FILL)
     else:
-        line()
-        line("Nothing of it stands: no row of it is in fills.")
+        lines(["", "Nothing of it stands: no row of it is in fills."])
     if found.past:
-        _section("How it stood before", [{name: row[name] for name in PAST} for row in found.past])
-    line()
-    line("What was told, and the bytes behind it")
+        _section("How it stood before", found.past, PAST)
+    lines(["", "What was told, and the bytes behind it"])
     for revision in found.revisions:
         _revision(revision)
 
@@ -272,12 +272,12 @@ def _proof(proof: Proof, place: str = "") -> None:
 def reply(found: Reply) -> None:
     """Print an exchange: where it lies, what it told, and its rejected rows as they were printed."""
     exchange = found.proof.exchange
-    size = f"{exchange['body_bytes']:,} bytes" if exchange["body_bytes"] is not None else "no body"
-    line(f"Exchange {exchange['exchange_id']}: {exchange['kind']} of {exchange['connector']}, connection {exchange['connection']}")
-    line(f"    endpoint {shown(exchange['endpoint'])}, status {shown(exchange['status'])}, {size}, request {shown(exchange['request'])}")
+    line(f"Exchange {exchange['exchange_id']}: {exchange['kind']}, {exchange['connector']} {exchange['connection']}")
+    facts = ("endpoint", "request", "status", "body_bytes")
+    line("    " + ", ".join(f"{name} {shown(exchange[name])}" for name in facts))
     _proof(found.proof)
     told = found.told
-    line(f"It told {told['reports']} versions of {told['rows_told']} rows; {len(found.rejected)} of its rows are in quarantine.")
+    line(f"It told {told['reports']} versions of {told['rows_told']} rows. In quarantine: {len(found.rejected)} rows.")
     for row, elements in found.rejected:
         line(f"- row {row['raw_row']}, account {shown(row['account'])}: {row['rule']} ({row['detail']})")
         for element in elements:

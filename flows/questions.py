@@ -85,6 +85,7 @@ select
     arg_min(remedy, since) as remedy,
     count(distinct remedy) as remedies
 from data_health
+where kind <> 'gap'
 group by
     kind,
     severity
@@ -201,7 +202,7 @@ def asked(con: duckdb.DuckDBPyConnection, text: str, *, as_text: bool) -> str:
     statements = con.extract_statements(text)
     if len(statements) != 1 or statements[0].type != StatementType.SELECT:
         raise BadInput("The reader's file is read-only and takes one select at a time. Ask for each by itself.")
-    query = statements[0].query.strip().rstrip(";")
+    query = _without_end(statements[0].query)
     answer = con.sql(query)
     if not as_text:
         return query
@@ -211,6 +212,15 @@ def asked(con: duckdb.DuckDBPyConnection, text: str, *, as_text: bool) -> str:
         value = ISO.format(place=place, suffix=suffix) if str(kind).startswith("TIMESTAMP") else f"#{place}"
         columns.append(value + " as " + quoted(name, '"'))
     return f"select {', '.join(columns)} from ({query}\n) as answer"  # noqa: S608  (one select, parsed above)
+
+
+def _without_end(query: str) -> str:
+    """Cut a statement off before its semicolon, so that it can stand in another; what follows are comments."""
+    from duckdb import token_type, tokenize  # noqa: PLC0415
+
+    text = query.encode()
+    ends = (at for at, kind in tokenize(query) if kind == token_type.operator and text[at : at + 1] == b";")
+    return text[: next(ends, len(text))].decode()
 
 
 def write_answer(con: duckdb.DuckDBPyConnection, query: str, path: Path, form: str) -> None:
@@ -294,7 +304,7 @@ class Reply:
 
 
 def explain(con: duckdb.DuckDBPyConnection, home: Path, named: str) -> Reply | list[Family]:
-    """Find what an id names: an exchange, or the families of the executions that bear it. Raises `BadInput` for neither."""
+    """Find what an id names: an exchange, or the families of the executions that bear it; `BadInput` for neither."""
     body_of = _bodies(home)
     if rows(con, EXCHANGE, [named]):
         return _reply(con, body_of, named)
@@ -302,7 +312,7 @@ def explain(con: duckdb.DuckDBPyConnection, home: Path, named: str) -> Reply | l
     if not families:
         raise BadInput(
             f"Nothing here has the id {named!r}. "
-            "Take an exec_id, row_key, trade_id, order_id or exchange_id from fillhouse sql \"from executions\"."
+            'Take an exec_id, row_key, trade_id, order_id or exchange_id from fillhouse sql "from executions".'
         )
     return [_family(con, body_of, family) for family in sorted(families)]
 

@@ -15,9 +15,15 @@ from flows.connections import home
 @flow(name="renormalize", persist_result=False)
 def renormalize() -> Any:
     """Rebuild every table from the landed replies; the same code gives equal tables."""
-    rebuilt = steps.renormalize(home())
-    differences = [str(difference) for difference in rebuilt.differences]
-    message = f"{rebuilt.conversations} conversations replayed, {len(differences)} differences."
-    listed = "\n".join(f"- {difference}" for difference in differences) or "Every table came out as it was."
-    create_markdown_artifact(f"# {message}\n\n{listed}\n", key="renormalize", description=message)
+    where = home()
+    with steps.published(where):
+        rebuilt = steps.renormalize(where)
+    differences = [
+        f"{table}: {before:,} rows only before, {after:,} only now"
+        for table, (before, after) in sorted(rebuilt.differences.items())
+        if before or after
+    ]
+    message = f"{rebuilt.conversations} conversations replayed, {len(differences)} tables differ."
+    listed = "\n".join(f"- {difference}" for difference in differences) or "Every table is equal to what it was."
+    create_markdown_artifact(f"# Renormalize\n\n{message}\n\n{listed}\n", key="renormalize", description=message)
     return Completed(name="Different" if differences else "Completed", message=message, data=rebuilt)

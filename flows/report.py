@@ -37,9 +37,10 @@ class Summary:
         return [line for outcome in self.outcomes for line in _lines(outcome)]
 
     def message(self) -> str:
-        """Say it in a line: the remedy where there is one, else what was brought."""
-        told = self.outcomes if self.worst.state is State.ACTIVE else [self.worst]
-        return " ".join(line for outcome in told for line in _lines(outcome))
+        """Say it in a line: what is wrong and what to do, else what was brought."""
+        if self.worst.state is State.ACTIVE:
+            return " ".join(self.lines())
+        return f"{self.worst.connection}: {_trouble(self.worst)}"
 
     def markdown(self) -> str:
         """Lay it out as the run's artifact."""
@@ -61,10 +62,12 @@ def _lines(outcome: Outcome) -> list[str]:
         f"{totals.revised:,} revised, {totals.cancelled:,} cancelled, {totals.rejected:,} rejected; "
         f"{len(outcome.gaps)} gaps; {totals.requests} requests, {totals.waited_seconds:.0f} s waited."
     ]
-    if outcome.reason:
-        until = f" Nothing is asked before {outcome.retry_at:%Y-%m-%d %H:%M:%S} UTC." if outcome.retry_at else ""
-        lines.append(f"{outcome.reason}{until} {outcome.remedy}".strip())
-    return lines
+    return [*lines, _trouble(outcome)] if outcome.reason else lines
+
+
+def _trouble(outcome: Outcome) -> str:
+    until = f" Nothing is asked before {outcome.retry_at:%Y-%m-%d %H:%M:%S} UTC." if outcome.retry_at else ""
+    return f"{outcome.reason}{until} {outcome.remedy}".strip()
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

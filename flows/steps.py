@@ -18,7 +18,7 @@ from connectors.contract import Normalized
 from connectors.errors import ConnectorError, ContractViolation
 from connectors.registry import connector
 from connectors.wire import Pause, Window
-from warehouse import db, landing, publish
+from warehouse import db, landing, publish, rebuild
 from warehouse.coverage import Asked
 from warehouse.landing import Landed
 from warehouse.load import Batch, Loaded, Run, load
@@ -261,3 +261,30 @@ def published(home: Path, *, now: bool = True) -> Iterator[None]:
         yield
     finally:
         publish.publish(home, now=now)
+
+
+def renormalize(home: Path) -> rebuild.Rebuilt:
+    """Make every table anew from the landing zone, with no network, and swap it in; syncs may go on meanwhile.
+
+    Most of the replay needs no lock. What is loaded in the meantime is replayed under it, so nothing falls between.
+    """
+    recover(home)
+    with rebuild.beside(home) as con:
+        with db.locked(home):
+            wanted = rebuild.loaded_conversations(home)
+        done = _replay(con, home, wanted)
+        with db.locked(home):
+            done |= _replay(con, home, rebuild.loaded_conversations(home) - done)
+            differences = rebuild.carry_over(con, home)
+            con.execute("checkpoint")
+            con.close()
+            rebuild.swap(home)
+    publish.note_change(home)
+    return rebuild.Rebuilt(len(done), differences)
+
+
+def _replay(con: duckdb.DuckDBPyConnection, home: Path, wanted: set[str]) -> set[str]:
+    """Load what the present warehouse has loaded; a conversation that still goes on is for its own process to load."""
+    for rows in landing.conversations(home, wanted):
+        settle(con, rows)
+    return wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -49,7 +50,8 @@ def record(  # noqa: PLR0913  (a row of coverage has this many facts)
 
     A file that was imported was asked for nothing: it covers what it says it covers.
     """
-    rows, gaps = [], []
+    rows: list[dict[str, Any]] = []
+    gaps: list[str] = []
     for account in _accounts(statements):
         wanted = asked or Asked(account["returned_since"] or date.min, account["returned_until"] or date.max)
         status, reason = verdict_on(wanted, account["returned_since"], account["returned_until"])
@@ -72,7 +74,7 @@ def record(  # noqa: PLR0913  (a row of coverage has this many facts)
     return gaps
 
 
-def _accounts(statements: pl.DataFrame) -> list[dict[str, object]]:
+def _accounts(statements: pl.DataFrame) -> list[dict[str, Any]]:
     """Give one answer an account and channel: a query that breaks out by day answers in many statements."""
     return (
         statements.group_by("broker", "source", "source_rank", "account", maintain_order=True)
@@ -108,14 +110,14 @@ def move_watermarks(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
             "select connection, broker, source, source_rank, account, verified_since, verified_until from watermarks"
         ).fetchall()
     }
-    for key, span in spans.items():
-        if known.get(key) != span:
+    for channel, span in spans.items():
+        if known.get(channel) != span:
             con.execute(
                 """
                 delete from watermarks
                 where connection = ? and broker = ? and source = ? and source_rank = ? and account is not distinct from ?
                 """,
-                list(key),
+                list(channel),
             )
             con.execute(
                 """
@@ -123,7 +125,7 @@ def move_watermarks(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
                     (connection, broker, source, source_rank, account, verified_since, verified_until, updated_at)
                 values (?, ?, ?, ?, ?, ?, ?, ?)
                 """,
-                [*key, *span, moment],
+                [*channel, *span, moment],
             )
 
 

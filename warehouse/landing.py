@@ -11,9 +11,10 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -203,28 +204,32 @@ def read_body(home: Path, file: str, exchange_id: str) -> bytes | None:
     return None
 
 
-def conversations(home: Path) -> Iterator[list[Landed]]:
-    """Replay the landing zone: each conversation's rows, conversations in the order they were answered to their end."""
-    index = _index(home)
-    for (_, paths) in index:
-        rows = {row.row["exchange_id"]: row for path in paths for row in read_file(home, home / path[0]) if row.row["conversation_id"] == path[1]}
+def conversations(home: Path, wanted: Collection[str]) -> Iterator[list[Landed]]:
+    """Replay the landing zone: each wanted conversation's rows, conversations in the order of their last answers."""
+    read = lru_cache(maxsize=2)(lambda path: read_file(home, path))  # neighbours lie in one compacted file
+    for conversation_id, paths in _index(home, wanted):
+        rows = {
+            row.row["exchange_id"]: row
+            for path in paths
+            for row in read(path)
+            if row.row["conversation_id"] == conversation_id
+        }
         yield sorted(rows.values(), key=lambda row: (row.row["answered_at"], row.row["exchange_id"]))
 
 
-def _index(home: Path) -> list[tuple[datetime, list[tuple[str, str]]]]:
-    """Find where each conversation lies, ordered by its last answer."""
-    found: dict[str, tuple[datetime, list[tuple[str, str]]]] = {}
+def _index(home: Path, wanted: Collection[str]) -> list[tuple[str, list[Path]]]:
+    """Find where each wanted conversation lies, ordered by its last answer."""
+    ends: dict[str, datetime] = {}
+    places: dict[str, list[Path]] = {}
     for path in landed_files(home):
-        spans = (
-            pl.scan_parquet(path, hive_partitioning=False)
-            .group_by("conversation_id")
-            .agg(pl.col("answered_at").max())
-            .collect()
-        )
-        for conversation_id, answered_at in spans.iter_rows():
-            latest, paths = found.get(conversation_id, (answered_at, []))
-            found[conversation_id] = (max(latest, answered_at), [*paths, (str(path.relative_to(home)), conversation_id)])
-    return [found[key] for key in sorted(found, key=lambda key: (found[key][0], key))]
+        if not path.name.startswith("compact-") and path.stem.rsplit("-", 1)[0] not in wanted:
+            continue
+        columns = pl.read_parquet(path, columns=["conversation_id", "answered_at"], hive_partitioning=False)
+        for conversation_id, answered_at in columns.group_by("conversation_id").agg(pl.col("answered_at").max()).iter_rows():
+            if conversation_id in wanted:
+                ends[conversation_id] = max(ends.get(conversation_id, answered_at), answered_at)
+                places.setdefault(conversation_id, []).append(path)
+    return [(key, places[key]) for key in sorted(places, key=lambda key: (ends[key], key))]
 
 
 def exchanges_frame(landed: Iterable[Landed]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from importlib.resources import files
 
 import duckdb
@@ -13,7 +13,6 @@ import polars as pl
 
 from warehouse import coverage, versions
 from warehouse.coverage import Asked
-from warehouse.shape import PUBLIC
 
 MOST_ROUNDS = 1000  # of label propagation; a family of n rows needs at most n
 
@@ -70,7 +69,7 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
         _merge_instruments(con, batch.instruments)
         rejected = _merge_quarantine(con, batch)
         _merge_drift(con, batch.drift)
-        loaded = Loaded(batch.statements["row_count"].sum() or 0, added, revised, cancelled, rejected, tuple(gaps))
+        loaded = Loaded(int(batch.statements["row_count"].sum()), added, revised, cancelled, rejected, tuple(gaps))
         _record_run(con, batch, run, loaded)
     return loaded
 
@@ -101,11 +100,15 @@ def derive_again(con: duckdb.DuckDBPyConnection) -> None:
 def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tuple[int, int, int]:
     """Merge reports into versions, rows, cancels and families. Gives rows added, revised and fills that ceased to stand."""
     con.execute(_sql("00_macros"))
-    con.register("incoming", reports.with_row_index("place"))
+    placed = reports.with_row_index("place")
+    con.register("incoming", placed)
     con.execute(_sql("01_tangled"))
-    alone = reports.height - _scalar(con, "select count(*) from tangled")
+    tangled = [place for (place,) in con.execute("select place from tangled").fetchall()]
+    con.register("incoming_alone", placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed)
     con.execute(_sql("02_alone"))
     con.unregister("incoming")
+    con.unregister("incoming_alone")
+    alone = reports.height - len(tangled)
     con.execute(_sql("03_touched"))
     _until_stable(con, "select count(*) from touched_families", "04_widen")
     con.execute(_sql("05_stored"))
@@ -224,5 +227,3 @@ def _scalar(con: duckdb.DuckDBPyConnection, query: str) -> int:
 def _sql(step: str) -> str:
     return files("warehouse").joinpath("derive", f"{step}.sql").read_text()
 
-
-__all__ = ["PUBLIC", "Asked", "Batch", "Loaded", "Run", "date", "derive_again", "load", "transaction"]

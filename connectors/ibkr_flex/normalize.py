@@ -164,7 +164,7 @@ def _reports(rows: pl.DataFrame) -> pl.DataFrame:
     entry = pl.concat_list(
         pl.struct(asset="ibCommissionCurrency", amount=commission, kind=pl.lit("trade", pl.String))
     )
-    nothing = {"last_liquidity_ind": pl.String, "leverage": MONEY, "margin": MONEY, "position_id": pl.String}
+    nothing: dict[str, Any] = {"last_liquidity_ind": pl.String, "leverage": MONEY, "margin": MONEY, "position_id": pl.String}
     return rows.with_columns(
         broker=pl.lit(dialect.BROKER),
         exec_ref_id=pl.coalesce("ref_transaction_id", "ref_trade_id"),

@@ -12,8 +12,7 @@ select
     true as is_latest,
     false as is_merged,
     true as stands
-from incoming
-anti join tangled using (place);
+from incoming_alone;
 
 insert into links by name
 select

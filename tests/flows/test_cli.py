@@ -1,0 +1,410 @@
+"""The command line, from the outside: files in, lines and exit codes out."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from connectors.connector import Reply
+from connectors.errors import ContractViolation
+from connectors.registry import connector
+from flows.cli import app
+from flows.questions import raw_elements
+from tests.importing import rows
+
+ROOT = Path(__file__).parents[2]
+RECORDED = ROOT / "tests" / "connectors" / "ibkr_flex" / "recorded"
+PLAIN = RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"
+NO_TRADES = RECORDED / "30_no_trades_section_and_empty_trades" / "1.xml"
+ONE_BAD_ROW = RECORDED / "24_one_bad_row_among_good" / "1.xml"
+REBOOKED = sorted((RECORDED / "05_cancel_keeps_commission_then_rebook").glob("*.xml"))
+CHANGING = sorted((RECORDED / "41_value_that_changes_and_changes_back").glob("*.xml"))
+HEAVY = ("duckdb", "polars", "httpx", "prefect", "dataframely", "xml2arrow", "pydantic", "rich")
+LAUGHS = b"""<?xml version="1.0"?>
+<!DOCTYPE FlexQueryResponse [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;">]>
+<FlexQueryResponse queryName="&c;" type="AF"></FlexQueryResponse>"""
+BAD_BODIES = {
+    "not_xml": (b"date,symbol,quantity\n2026-04-23,KSTL,10\n", "not XML"),
+    "truncated": (PLAIN.read_bytes()[:-400], "cut off"),
+    "error_envelope": ((RECORDED / "envelopes" / "fail_1012.xml").read_bytes(), "error message of the Flex service"),
+    "html_page": ((RECORDED / "envelopes" / "html_page.html").read_bytes(), "HTML page"),
+    "empty": (b"", "empty"),
+    "gzip": (gzip.compress(PLAIN.read_bytes()), "gzip"),
+    "billion_laughs": (LAUGHS, "entities"),
+}
+
+
+class Terminal:
+    """A person at a terminal with a home of their own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {"FILLHOUSE_HOME": str(home), "COLUMNS": "160"}
+
+    def run(self, *arguments: object, **environment: str) -> Any:
+        return CliRunner().invoke(app, [str(one) for one in arguments], env={**self.environment, **environment})
+
+    def fails(self, exit_code: int, *arguments: object) -> str:
+        """Run a command that must fail with one line on stderr; gives that line."""
+        result = self.run(*arguments)
+        assert (result.exit_code, result.stderr.count("\n")) == (exit_code, 1), result.output
+        assert "Traceback" not in result.output
+        return str(result.stderr)
+
+    def start(self, *arguments: object) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    return Terminal(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """Give a home with four fills in it, for tests that only ask."""
+    terminal = Terminal(tmp_path_factory.mktemp("loaded"))
+    terminal.run("import", PLAIN)
+    return terminal
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
+    code = "import sys, flows.cli; print([name for name in sys.argv[1:] if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code, *HEAVY], cwd=ROOT, capture_output=True, check=True)
+    assert loaded.stdout.decode().strip() == "[]"
+
+
+def test_version_is_printed(terminal: Terminal) -> None:
+    result = terminal.run("--version")
+    assert (result.exit_code, result.stdout.split()[0]) == (0, "fillhouse")
+
+
+def test_import_says_what_a_file_brought(terminal: Terminal) -> None:
+    result = terminal.run("import", "--broker", "ibkr_flex", PLAIN)
+    assert result.exit_code == 0
+    assert result.stdout == f"{PLAIN}: 4 rows read, 4 added, 0 revised, 0 cancelled, 0 rejected\n"
+
+
+def test_import_takes_the_only_broker_there_is_and_sums_up_several_files(terminal: Terminal) -> None:
+    result = terminal.run("import", *REBOOKED)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == (
+        "2 files: 3 rows read, 3 added, 0 revised, 1 cancelled, 0 rejected; 0 already known, 0 refused"
+    )
+
+
+def test_the_same_file_twice_says_so(terminal: Terminal) -> None:
+    terminal.run("import", PLAIN)
+    result = terminal.run("import", PLAIN)
+    assert (result.exit_code, result.stdout) == (0, f"{PLAIN}: already known; nothing changed\n")
+
+
+def test_an_unknown_broker_names_those_there_are(terminal: Terminal) -> None:
+    assert "ibkr_flex" in terminal.fails(2, "import", "--broker", "nobody", PLAIN)
+    assert not terminal.home.exists()
+
+
+@pytest.mark.parametrize("kind", BAD_BODIES)
+def test_bad_input_is_refused_in_one_line_and_leaves_no_trace(terminal: Terminal, tmp_path: Path, kind: str) -> None:
+    body, said = BAD_BODIES[kind]
+    file = tmp_path / f"{kind}.xml"
+    file.write_bytes(body)
+    line = terminal.fails(2, "import", file)
+    assert said in line
+    assert str(file) in line
+    assert not terminal.home.exists()
+
+
+def test_a_folder_and_a_missing_file_are_refused(terminal: Terminal, tmp_path: Path) -> None:
+    assert "folder" in terminal.fails(2, "import", tmp_path)
+    assert "No such file" in terminal.fails(2, "import", tmp_path / "nothing.xml")
+
+
+def test_a_query_without_mandatory_fields_names_them(terminal: Terminal) -> None:
+    file = RECORDED / "34_mandatory_fields_missing" / "1.xml"
+    assert "Tick" in terminal.fails(2, "import", file)
+
+
+def test_good_files_load_beside_a_refused_one(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "bad.xml").write_bytes(b"")
+    result = terminal.run("import", tmp_path / "bad.xml", PLAIN)
+    assert result.exit_code == 2
+    assert json.loads(terminal.run("sql", "--format", "json", "select count(*) as n from fills").stdout) == [{"n": 4}]
+
+
+def test_a_statement_without_trades_is_fine_and_counts_as_covered(terminal: Terminal) -> None:
+    assert terminal.run("import", NO_TRADES).exit_code == 0
+    covered = rows(terminal.home, "select row_count, status from coverage")
+    assert covered == [{"row_count": 0, "status": "complete"}]
+
+
+def test_one_bad_row_is_quarantined_and_strict_says_so_each_time(terminal: Terminal) -> None:
+    result = terminal.run("import", "--strict", ONE_BAD_ROW)
+    assert result.exit_code == 1
+    assert "6 added, 0 revised, 0 cancelled, 10 rejected" in result.stdout
+    assert "10 rows" in terminal.fails(1, "import", "--strict", ONE_BAD_ROW)
+    assert terminal.run("import", "--strict", PLAIN).exit_code == 0
+
+
+DIGITS = "select 12345678901234.123456789012::decimal(28, 12) as amount, timestamp '2026-01-02 03:04:05' as moment"
+
+
+def test_json_keeps_every_digit_of_a_decimal_as_a_number(loaded: Terminal) -> None:
+    answer = loaded.run("sql", "--format", "json", DIGITS)
+    assert answer.exit_code == 0
+    assert json.loads(answer.stdout, parse_float=Decimal) == [
+        {"amount": Decimal("12345678901234.123456789012"), "moment": "2026-01-02T03:04:05Z"}
+    ]
+
+
+def test_csv_and_parquet_keep_every_digit(loaded: Terminal) -> None:
+    csv = loaded.run("sql", "--format", "csv", DIGITS)
+    assert csv.stdout == "amount,moment\n12345678901234.123456789012,2026-01-02T03:04:05Z\n"
+    parquet = pl.read_parquet(io.BytesIO(loaded.run("sql", "--format", "parquet", DIGITS).stdout_bytes))
+    assert parquet["amount"].to_list() == [Decimal("12345678901234.123456789012")]
+
+
+def test_a_table_shows_decimals_without_trailing_zeros_and_times_in_utc(loaded: Terminal) -> None:
+    answer = loaded.run("sql", "select last_qty, last_px, transact_time from fills order by transact_time limit 1")
+    heading, row = answer.stdout.splitlines()
+    assert heading.split() == ["last_qty", "last_px", "transact_time"]
+    expected = json.loads((PLAIN.parent / "expected.json").read_text())["fills"][0]
+    assert row.split() == [expected["last_qty"], expected["last_px"], expected["transact_time"]]
+
+
+def test_a_time_moved_to_another_zone_is_not_called_utc(loaded: Terminal) -> None:
+    moved = "select timestamp '2026-01-02 15:00:00' at time zone 'UTC' at time zone 'America/New_York' as there"
+    assert json.loads(loaded.run("sql", "--format", "json", moved).stdout) == [{"there": "2026-01-02T10:00:00"}]
+
+
+def test_a_wide_answer_shows_every_column_in_blocks(loaded: Terminal) -> None:
+    answer = loaded.run("sql", "from fills order by transact_time", COLUMNS="80").stdout.splitlines()
+    columns = rows(loaded.home, "select column_name from (describe fills)")
+    assert answer[0] == "-[ row 1 ]-"
+    assert [line.split()[0] for line in answer[1 : len(columns) + 1]] == [column["column_name"] for column in columns]
+    assert answer[len(columns) + 1] == "-[ row 2 ]-"
+
+
+def test_an_answer_goes_to_a_file(loaded: Terminal, tmp_path: Path) -> None:
+    target = tmp_path / "it's here.csv"
+    assert loaded.run("sql", "--format", "csv", "--output", target, "select 1 as one").exit_code == 0
+    assert target.read_text() == "one\n1\n"
+    assert loaded.run("sql", "--output", target, "select 1 as one").exit_code == 0
+    assert target.read_text().split() == ["one", "1"]
+
+
+def test_an_answer_without_rows_says_so(loaded: Terminal) -> None:
+    assert "(no rows)" in loaded.run("sql", "from fills where false").stdout
+    assert json.loads(loaded.run("sql", "--format", "json", "from fills where false").stdout) == []
+
+
+def test_a_wrong_query_is_one_line(loaded: Terminal) -> None:
+    unknown = loaded.fails(2, "sql", "select quantty from fills")
+    assert '"quantty" not found' in unknown
+    assert "describe fills" in unknown
+    assert "syntax error" in loaded.fails(2, "sql", "selct 1")
+    assert "Could not convert" in loaded.fails(2, "sql", "select 'a'::int")
+
+
+@pytest.mark.parametrize(
+    "query", ["create table mine (a int)", "delete from exchanges", "select 1; select 2", "", "copy fills to 'x.csv'"]
+)
+def test_only_one_select_is_taken(loaded: Terminal, query: str) -> None:
+    assert "read-only" in loaded.fails(2, "sql", query)
+
+
+def test_a_comment_at_the_end_of_a_query_does_no_harm(loaded: Terminal) -> None:
+    query = "/* a; b */ select 'é;' as one; -- done; really"
+    assert json.loads(loaded.run("sql", "--format", "json", query).stdout) == [{"one": "é;"}]
+
+
+def test_asking_before_anything_is_loaded_says_what_to_do(terminal: Terminal) -> None:
+    assert "import" in terminal.fails(2, "sql", "from fills")
+    assert "import" in terminal.fails(2, "explain", "anything")
+
+
+def test_status_of_nothing_says_how_to_begin(terminal: Terminal) -> None:
+    result = terminal.run("status")
+    assert result.exit_code == 0
+    assert "fillhouse import" in result.stdout
+
+
+def test_status_counts_fills_and_says_how_far_they_reach(terminal: Terminal) -> None:
+    terminal.run("import", *REBOOKED)
+    result = terminal.run("status")
+    assert result.exit_code == 0
+    printed = [line.split() for line in result.stdout.splitlines()]
+    assert ["ibkr", "U7654321", "1", "3", "2026-04-22", "2026-04-23"] in printed
+    assert "published" in result.stdout
+
+
+def test_status_groups_findings_and_exits_1_for_errors(terminal: Terminal) -> None:
+    terminal.run("import", ONE_BAD_ROW)
+    result = terminal.run("status")
+    assert result.exit_code == 1
+    assert "error: 10 x quarantine" in result.stdout
+
+
+def test_status_exits_3_while_a_connection_waits_for_a_person(terminal: Terminal) -> None:
+    terminal.run("import", PLAIN)
+    with duckdb.connect(terminal.home / "fillhouse.duckdb") as con:
+        con.execute("insert into connections (connection, state, remedy) values ('x', 'needs_reauth', 'Make a token.')")
+    result = terminal.run("status")
+    assert result.exit_code == 3
+    assert "Make a token." in result.stdout
+
+
+def test_explain_shows_what_changed_and_the_verified_bytes(terminal: Terminal) -> None:
+    terminal.run("import", *CHANGING)
+    result = terminal.run("explain", "0001f829.6a340edf.01")
+    assert result.exit_code == 0
+    assert "changed: realized_pnl 0 -> -0.3" in result.stdout
+    for file in CHANGING:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        assert f"sha256 {digest} verified" in result.stdout
+    assert result.stdout.count("    <Trade ") == len(CHANGING)
+    assert result.stdout.count('ibExecID="0001f829.6a340edf.01.01"') == len(CHANGING)
+
+
+@pytest.mark.parametrize("named", ["0001f805.6a315faa.01", "t:30418053878", "30418054021", "6120434286", "4087014694"])
+def test_explain_finds_a_family_by_any_of_its_ids(terminal: Terminal, named: str) -> None:
+    terminal.run("import", *REBOOKED)
+    result = terminal.run("explain", named)
+    assert result.exit_code == 0
+    assert [line.split()[1] for line in result.stdout.splitlines() if line.startswith("- t:")] == [
+        "t:30418053878", "t:30418054021", "t:30418054164",
+    ]  # fmt: skip
+    assert "ended_by" in result.stdout
+
+
+def test_explain_of_an_exchange_shows_its_rejected_rows_as_printed(terminal: Terminal) -> None:
+    terminal.run("import", ONE_BAD_ROW)
+    (exchange,) = rows(terminal.home, "select distinct exchange_id from quarantine")
+    result = terminal.run("explain", exchange["exchange_id"])
+    assert result.exit_code == 0
+    assert "In quarantine: 10 rows" in result.stdout
+    assert 'ibCommission="abc"' in result.stdout
+
+
+def test_explain_says_when_the_landed_bytes_were_changed(terminal: Terminal) -> None:
+    terminal.run("import", PLAIN)
+    (landed,) = (terminal.home / "landing").glob("*/*/*/*.parquet")
+    pl.read_parquet(landed, hive_partitioning=False).with_columns(
+        body=pl.when(pl.col("kind") == "exchange").then(pl.lit(b"<forged/>"))
+    ).write_parquet(landed)
+    (fill,) = rows(terminal.home, "select exec_id from fills limit 1")
+    assert "NOT VERIFIED" in terminal.run("explain", fill["exec_id"]).stdout
+
+
+def test_explain_of_an_unknown_id_is_one_line(loaded: Terminal) -> None:
+    assert "'nothing'" in loaded.fails(2, "explain", "nothing")
+
+
+@pytest.mark.parametrize("file", sorted(RECORDED.glob("[0-9]*/*.xml")), ids=lambda file: file.parent.name)
+def test_the_element_of_a_row_is_the_one_it_was_read_from(file: Path) -> None:
+    """Compare ids: `raw_row` counts the same elements here as where rows are read."""
+    reply = Reply("exchange", "GetStatement", file.read_bytes(), datetime(2026, 5, 1, tzinfo=UTC))
+    try:
+        said = connector("ibkr_flex").normalize([reply])
+    except ContractViolation:
+        return  # a refused file has no rows
+    told = said.reports.filter(pl.col("key_rank") > 2)
+    for key, raw_row, source in told.select("row_key", "raw_row", "source").iter_rows():
+        (element,) = raw_elements(reply.body, raw_row, source)
+        assert f'="{key[2:].partition("#")[0]}"' in element
+
+
+def test_elements_of_other_levels_are_not_counted() -> None:
+    body = b"""<Trade levelOfDetail='ORDER' n="0"/><Lot/><Trade n="1>0" levelOfDetail="EXECUTION" /><Trade n="2"/>"""
+    assert raw_elements(body, 0) == ['<Trade n="1>0" levelOfDetail="EXECUTION" />']
+    assert raw_elements(body, 1) == ['<Trade n="2"/>']
+
+
+def test_renormalize_and_compact_change_no_table(terminal: Terminal) -> None:
+    terminal.run("import", *CHANGING)
+    before = rows(terminal.home, "select * from fills order by row_key")
+    for command in ("renormalize", "compact", "renormalize"):
+        result = terminal.run(command)
+        assert result.exit_code == 0, result.output
+    assert "Every table is equal" in result.stdout
+    assert rows(terminal.home, "select * from fills order by row_key") == before
+    assert terminal.run("explain", before[0]["exec_id"]).stdout.count(" verified: ") > 0
+
+
+def test_backfill_without_prefect_or_connection_is_one_line(terminal: Terminal, tmp_path: Path) -> None:
+    nowhere = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_HOME": str(tmp_path / "prefect")}
+    line = terminal.run("backfill", **nowhere)
+    assert (line.exit_code, line.exception.__class__) == (2, SystemExit)
+    assert "PREFECT_API_URL" in line.stderr
+
+
+def test_home_may_be_given_before_the_command(terminal: Terminal, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere"
+    done = terminal.start("--home", other, "import", PLAIN)
+    out, error = done.communicate(timeout=60)
+    assert (done.returncode, error) == (0, b"")
+    assert b"4 added" in out
+    assert (other / "fillhouse.duckdb").exists()
+    assert not terminal.home.exists()
+
+
+def test_a_usage_error_exits_2(terminal: Terminal) -> None:
+    assert terminal.run("import").exit_code == 2
+    assert terminal.run("sql", "--format", "xlsx", "select 1").exit_code == 2
+    assert terminal.run("backfill", "--since", "yesterday").exit_code == 2
+    assert terminal.run("nonsense").exit_code == 2
+
+
+def test_doctor_looks_at_the_folder_the_env_file_and_what_the_query_prints(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert terminal.run("doctor").exit_code == 0
+    (tmp_path / ".env").touch(mode=0o644)
+    (tmp_path / ".env").chmod(0o644)
+    terminal.run("import", RECORDED / "31_box_ticked_later" / "1.xml")
+    result = terminal.run("doctor")
+    assert result.exit_code == 1
+    assert "chmod 600 .env" in result.stdout
+    assert "does not print" in result.stdout
+
+
+def test_sandbox_says_where_it_is_and_ends_quietly(terminal: Terminal) -> None:
+    sandbox = terminal.start("sandbox", "--seed", "3")
+    try:
+        assert sandbox.stdout is not None
+        said = json.loads(sandbox.stdout.readline())
+        assert said["ibkr_flex"]["base_url"].endswith("/AccountManagement/FlexWebService")
+        assert {"token", "query_id"} < set(said["ibkr_flex"])
+        with urllib.request.urlopen(said["book_url"], timeout=10) as book:
+            assert json.load(book)
+    finally:
+        sandbox.send_signal(signal.SIGTERM)
+        _, error = sandbox.communicate(timeout=30)
+    assert (sandbox.returncode, error) == (0, b"")
+
+
+def test_sandbox_names_the_faults_there_are(terminal: Terminal) -> None:
+    assert "html_page" in terminal.fails(2, "sandbox", "--fault", "gremlins")
