@@ -26,6 +26,7 @@ BAD_INPUT = 2
 NEEDS_REAUTH = 3
 STOPPED = 130
 PUBLIC_TO_NOBODY = 0o077
+GOES_ON = "Stopped. What was landed is kept; the next run goes on from there."
 WHAT_THERE_IS = 'The tables: fillhouse sql "show tables"; their columns: fillhouse sql "describe fills".'
 
 
@@ -38,9 +39,9 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except (typer.Exit, BrokenPipeError):
             raise
-        except KeyboardInterrupt:
-            console.error("Stopped. What was landed is kept; the next run goes on from there.")
-            raise typer.Exit(STOPPED) from None
+        except KeyboardInterrupt as exc:
+            console.error(GOES_ON)
+            raise typer.Exit(STOPPED) from exc
         except Exception as exc:
             said = _readable(exc)
             if said is None:
@@ -84,8 +85,8 @@ def _readable(exc: Exception) -> tuple[str, int] | None:  # noqa: PLR0911  (a ta
             return text, LOOK
         case WarehouseBusy():
             return f"{text} Wait for it to end, or end it, and try again.", LOOK
-        case duckdb.InterruptException():
-            return "Stopped.", STOPPED
+        case RuntimeError() if isinstance(exc.__cause__, KeyboardInterrupt):  # DuckDB was at work when Ctrl-C came
+            return GOES_ON, STOPPED
         case duckdb.ProgrammingError() | duckdb.DataError():
             said = re.split(r"\n\nLINE \d+:", text)[0]
             return f"{said} {WHAT_THERE_IS}", BAD_INPUT
@@ -211,8 +212,11 @@ def _exit_code(state: Any) -> int:
 def renormalize() -> None:
     """Rebuild every table from the landed replies, without the network, and say what differs."""
     from flows import steps  # noqa: PLC0415
+    from warehouse import landing  # noqa: PLC0415
 
     home = _home()
+    if not landing.landed_files(home):
+        raise questions.BadInput(f"Nothing has been landed in {home} yet: import or back-fill something first.")
     with steps.published(home):
         rebuilt = steps.renormalize(home)
     console.differences(rebuilt.conversations, rebuilt.differences)

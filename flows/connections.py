@@ -58,8 +58,8 @@ def _in_file(name: str) -> str | None:
 
 def settings() -> Any:
     """Read the variables: each has FILLHOUSE_ before its name; the environment goes before `.env`."""
-    from pydantic import SecretStr  # noqa: PLC0415
-    from pydantic_settings import BaseSettings, SettingsConfigDict  # noqa: PLC0415
+    from pydantic import SecretStr, ValidationError  # noqa: PLC0415
+    from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError  # noqa: PLC0415
 
     from connectors.ibkr_flex.endpoints import BASE_URL  # noqa: PLC0415
 
@@ -80,7 +80,13 @@ def settings() -> Any:
         ibkr_flex_base_url: str = BASE_URL
         ibkr_flex_asks_dates: bool = True
 
-    return Settings()
+    try:
+        return Settings()
+    except ValidationError as exc:
+        wrong = "; ".join(f"FILLHOUSE_{str(error['loc'][0]).upper()}: {error['msg']}" for error in exc.errors())
+        raise NotConfigured(f"A setting will not do. {wrong}.") from None
+    except SettingsError as exc:
+        raise NotConfigured(f"A setting is not JSON, as it must be: {exc}.") from None
 
 
 def retry_delays() -> list[float]:

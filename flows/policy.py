@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
 from connectors.ibkr_flex.replies import NOT_AVAILABLE
+from flows.questions import BadInput
 from warehouse.connections import Totals
 from warehouse.coverage import Asked
 
@@ -108,7 +109,7 @@ def span(since: date | None, until: date | None, now: datetime) -> Asked:
     start = since or _years_before(end, DEFAULT_YEARS)
     if start >= end:
         message = f"There is no day from {start} up to, and without, {end}."
-        raise ValueError(message)
+        raise BadInput(message)
     return Asked(start, end)
 
 

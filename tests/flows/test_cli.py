@@ -243,6 +243,7 @@ def test_a_comment_at_the_end_of_a_query_does_no_harm(loaded: Terminal) -> None:
 def test_asking_before_anything_is_loaded_says_what_to_do(terminal: Terminal) -> None:
     assert "import" in terminal.fails(2, "sql", "from fills")
     assert "import" in terminal.fails(2, "explain", "anything")
+    assert "import" in terminal.fails(2, "renormalize")
 
 
 def test_status_of_nothing_says_how_to_begin(terminal: Terminal) -> None:
@@ -389,6 +390,15 @@ def test_doctor_looks_at_the_folder_the_env_file_and_what_the_query_prints(
     assert result.exit_code == 1
     assert "chmod 600 .env" in result.stdout
     assert "does not print" in result.stdout
+
+
+def test_ctrl_c_is_one_line(loaded: Terminal) -> None:
+    asking = loaded.start("sql", "select sum(a.range * b.range) from range(100000000) as a, range(1000000) as b")
+    with pytest.raises(subprocess.TimeoutExpired):
+        asking.wait(timeout=3)
+    asking.send_signal(signal.SIGINT)
+    _, error = asking.communicate(timeout=30)
+    assert (asking.returncode, error.count(b"\n")) == (130, 1)
 
 
 def test_sandbox_says_where_it_is_and_ends_quietly(terminal: Terminal) -> None:
