@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import date, datetime
 from enum import StrEnum
@@ -254,11 +255,24 @@ def sql(
     with db.reader(_home()) as con:
         question = questions.asked(con, query, as_text=form is not Form.PARQUET)
         if form is Form.TABLE:
-            _print_table(con.execute(question), output)
+            _interruptible(con, lambda: _print_table(con.execute(question), output))
         elif output:
-            questions.write_answer(con, question, output, form)
+            _interruptible(con, lambda: questions.write_answer(con, question, output, form))
         else:
-            _pipe(con, question, form)
+            _interruptible(con, lambda: _pipe(con, question, form))
+
+
+def _interruptible(con: Any, work: Callable[[], None]) -> None:
+    """Work in a thread, so that Ctrl-C is heard: DuckDB does not look up from a long task in the main one."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        try:
+            done.result()
+        except KeyboardInterrupt:
+            con.interrupt()
+            raise
 
 
 def _print_table(cursor: Any, output: Path | None) -> None:

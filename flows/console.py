@@ -108,9 +108,7 @@ def table(names: Sequence[str], rows: Sequence[Sequence[Any]], *, number: int = 
     if rows and sum(lengths) + GUTTER * (len(names) - 1) > _console().width and not _is_file(file):
         _blocks(names, cells, number)
         return
-    to_the_right = [
-        any(isinstance(row[place], int | float | Decimal) for row in rows) for place in range(len(names))
-    ]
+    to_the_right = [any(isinstance(row[place], int | float | Decimal) for row in rows) for place in range(len(names))]
     _grid(names, cells, to_the_right, file)
 
 

@@ -65,6 +65,7 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
     with transaction(con):
         _append(con, "exchanges", batch.exchanges)
         gaps = coverage.record(con, batch.statements, run.connection, run.asked, run.run_id, run.verdict, run.finished_at)
+        con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [run.finished_at])
         added, revised, cancelled = _merge_reports(con, batch.reports)
         _merge_instruments(con, batch.instruments)
         rejected = _merge_quarantine(con, batch)
@@ -90,6 +91,7 @@ def derive_again(con: duckdb.DuckDBPyConnection) -> None:
     """Judge every stored row anew from `execution_reports` alone, as if each had been touched. For audits."""
     with transaction(con):
         con.execute(_sql("00_macros"))
+        con.execute("create or replace temp table load_moment as select null::timestamp as moment")
         con.execute("create or replace temp table touched as select row_hash, book_first, book_last from links")
         con.execute("create or replace temp table stored_reports as select * from execution_reports")
         con.execute("create or replace temp table new_reports as select * from execution_reports limit 0")

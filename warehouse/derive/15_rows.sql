@@ -50,10 +50,23 @@ select
     old.last_changed_at,
     old.exchange_id,
     old.raw_row,
-    coalesce(new.last_changed_at, (select max(told_at) from judged)) as superseded_at,
+    case
+        when new.stands then new.last_changed_at
+        else coalesce(new.ended_at, better.told_at, (select moment from load_moment))
+    end as superseded_at,
     old.row_hash
 from old_rows as old
 left join new_rows as new using (row_hash)
+left join (
+    select
+        twins.lesser_hash as row_hash,
+        max(latest.told_at) as told_at
+    from twins
+    inner join latest
+        on latest.row_hash = twins.better_hash
+        and latest.source = twins.better_source
+    group by twins.lesser_hash
+) as better using (row_hash)
 where old.stands
     and (
         new.row_hash is null
@@ -103,7 +116,7 @@ where row_hash in (select row_hash from touched)
     and book_date <= (select max(book_last) from touched);
 
 insert into merged_rows by name
-select * exclude (family, is_merged)
+select * exclude (family, is_merged, ended_at)
 from new_rows
 where is_merged;
 

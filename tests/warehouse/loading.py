@@ -1,0 +1,49 @@
+"""Load statements straight into a DuckDB connection, without landing them: for tests of what a load does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import polars as pl
+
+from connectors.connector import Reply
+from connectors.registry import connector
+from warehouse.landing import METADATA, SCHEMA
+from warehouse.load import Batch, Loaded, Run, load
+from warehouse.migrate import migrate
+
+EPOCH = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def empty_warehouse() -> duckdb.DuckDBPyConnection:
+    """Open a warehouse in memory."""
+    con = duckdb.connect()
+    migrate(con)
+    return con
+
+
+def load_statement(con: duckdb.DuckDBPyConnection, body: bytes, *, hour: int = 0) -> Loaded:
+    """Load one Flex statement as if it had been answered `hour` hours after noon of 1 June 2026."""
+    moment = EPOCH + timedelta(hours=hour)
+    exchange_id = f"exchange-{hour}"
+    said = connector("ibkr_flex").normalize([Reply(exchange_id, "GetStatement", body, moment)])
+    schema = {**{name: SCHEMA[name] for name in METADATA}, "landed_file": pl.String, "landed_row": pl.Int32}
+    exchange = {"exchange_id": exchange_id, "kind": "exchange", "body_sha256": exchange_id}
+    batch = Batch(
+        reports=said.reports,
+        instruments=said.instruments,
+        statements=said.statements,
+        quarantine=said.quarantine,
+        drift=said.drift,
+        exchanges=pl.DataFrame([exchange], schema=schema),
+    )
+    naive = moment.replace(tzinfo=None)
+    run = Run(run_id="run", flow="import", connection="import", asked=None, started_at=naive, finished_at=naive)
+    return load(con, batch, run)
+
+
+def table(con: duckdb.DuckDBPyConnection, name: str, *, leaving_out: tuple[str, ...] = ()) -> list[tuple[object, ...]]:
+    """Give a table's rows as a sorted list, so that two can be compared."""
+    columns = f"* exclude ({', '.join(leaving_out)})" if leaving_out else "*"
+    return sorted(con.execute(f"select {columns} from {name}").fetchall(), key=repr)

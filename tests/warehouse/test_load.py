@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.warehouse.loading import empty_warehouse, load_statement, table
+from warehouse.load import derive_again
+
+RECORDED = Path(__file__).parents[1] / "connectors" / "ibkr_flex" / "recorded"
+
+# Cases whose rows say the same in every statement that holds them: only then may their days be dealt out at will.
+TANGLED = (
+    "04_cancel_next_day_refunds_commission",
+    "05_cancel_keeps_commission_then_rebook",
+    "06_rebook_with_exec_rev_02",
+    "07_cancel_without_any_pointer",
+    "08_cancel_arrives_before_its_original",
+    "09_fully_cancelled_family_keeps_cost_in_executions",
+    "11_book_trades",
+    "15_nine_identical_one_share_fills",
+    "38_cancel_picks_exactly_one_of_equals",
+    "39_leftover_cost_goes_once_to_the_latest_standing_row",
+    "42_rebooked_twice_in_three_files",
+)
+WHEN_KNOWN = ("first_seen_at", "last_changed_at", "exchange_id", "raw_row")
+
+
+def days_of(case: str) -> dict[str, list[str]]:
+    """Cut a case into days: the `<Trade>` elements of all its statements by report date, each once."""
+    days: dict[str, list[str]] = defaultdict(list)
+    for path in sorted((RECORDED / case).glob("*.xml")):
+        for statement in ElementTree.parse(path).getroot().iter("FlexStatement"):
+            for trade in statement.iter("Trade"):
+                trade.tail = ""
+                trade.set("accountId", trade.get("accountId") or statement.get("accountId") or "")
+                text = ElementTree.tostring(trade, encoding="unicode")
+                day = trade.get("reportDate") or trade.get("tradeDate") or ""
+                if text not in days[day]:
+                    days[day].append(text)
+    return dict(days)
+
+
+def statement_of(days: dict[str, list[str]], chosen: list[str]) -> bytes:
+    """Write a statement of some days, as the broker would: rows in the order of their report dates."""
+    trades = "".join("".join(days[day]) for day in sorted(chosen))
+    bounds = f'fromDate="{min(chosen)}" toDate="{max(chosen)}"'
+    return (
+        f'<FlexQueryResponse queryName="q" type="AF"><FlexStatements count="1"><FlexStatement accountId="U7654321" {bounds}'
+        f' period="" whenGenerated="20260601;080000"><Trades>{trades}</Trades></FlexStatement></FlexStatements>'
+        "</FlexQueryResponse>"
+    ).encode()
+
+
+def everything_at_once(days: dict[str, list[str]]) -> list[tuple[object, ...]]:
+    con = empty_warehouse()
+    load_statement(con, statement_of(days, list(days)))
+    return table(con, "fills", leaving_out=WHEN_KNOWN)
+
+
+@pytest.mark.parametrize("case", TANGLED)
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_days_dealt_out_in_any_split_order_and_repetition_give_the_same_fills(case: str, data: st.DataObject) -> None:
+    days = days_of(case)
+    extra = data.draw(st.lists(st.lists(st.sampled_from(sorted(days)), min_size=1, unique=True), max_size=2))
+    groups = data.draw(st.permutations([*([day] for day in days), *extra]))
+    con = empty_warehouse()
+    for hour, chosen in enumerate(groups):
+        load_statement(con, statement_of(days, chosen), hour=hour)
+    assert table(con, "fills", leaving_out=WHEN_KNOWN) == everything_at_once(days)
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in RECORDED.glob("[0-9]*") if "refused" not in path.name))
+def test_judging_everything_anew_changes_nothing(case: str) -> None:
+    con = empty_warehouse()
+    for hour, path in enumerate(sorted((RECORDED / case).glob("*.xml"))):
+        if case != "34_mandatory_fields_missing":
+            load_statement(con, path.read_bytes(), hour=hour)
+    before = {name: table(con, name) for name in ("execution_reports", "merged_rows", "links", "fills", "executions")}
+    derive_again(con)
+    assert {name: table(con, name) for name in before} == before
+
+
+def test_the_same_statement_again_changes_nothing() -> None:
+    con = empty_warehouse()
+    body = (RECORDED / "05_cancel_keeps_commission_then_rebook" / "2.xml").read_bytes()
+    assert load_statement(con, body).added > 0
+    before = {name: table(con, name) for name in ("execution_reports", "merged_rows", "links", "past_fills")}
+    again = load_statement(con, body, hour=1)
+    assert not again.changed
+    assert {name: table(con, name) for name in before} == before
+
+
+def test_what_stood_before_a_cancel_can_still_be_asked() -> None:
+    con = empty_warehouse()
+    case = RECORDED / "05_cancel_keeps_commission_then_rebook"
+    load_statement(con, (case / "1.xml").read_bytes(), hour=0)
+    then = con.execute("select row_key, commission from fills").fetchall()
+    loaded = load_statement(con, (case / "2.xml").read_bytes(), hour=24)
+    assert loaded.cancelled == 1
+    as_of = "select row_key, commission from fills_as_of(timestamp '2026-06-01 12:00:00' + to_hours(?))"
+    assert con.execute(as_of, [23]).fetchall() == then
+    assert con.execute(as_of, [24]).fetchall() == con.execute("select row_key, commission from fills").fetchall()
+    assert con.execute("select count(*) from fills_as_of(timestamp '2026-06-01 11:59:59')").fetchall() == [(0,)]
+
+
+def test_a_late_fee_is_a_new_version_and_the_old_one_stays_readable() -> None:
+    con = empty_warehouse()
+    case = RECORDED / "29_late_fee_restatement"
+    for hour, name in enumerate(("1.xml", "2.xml")):
+        load_statement(con, (case / name).read_bytes(), hour=hour)
+    versions = con.execute(
+        "select row_key, version, commission from execution_reports qualify max(version) over (partition by row_key) > 1"
+    ).fetchall()
+    assert len({commission for _, _, commission in versions}) == len(versions) > 1
+
+
+def test_a_load_that_fails_leaves_nothing() -> None:
+    con = empty_warehouse()
+    con.execute("drop view data_health")
+    con.execute("drop table drift")
+    with pytest.raises(duckdb.CatalogException):
+        load_statement(con, (RECORDED / "01_plain_stock_buys_and_sells" / "1.xml").read_bytes())
+    counted = [con.execute(f"select count(*) from {name}").fetchall()[0][0] for name in ("execution_reports", "exchanges", "coverage")]
+    assert counted == [0, 0, 0]
+
+
+def test_every_table_view_and_column_says_what_it_is() -> None:
+    con = empty_warehouse()
+    ours = "schema_name = 'main' and not internal"
+    nameless = con.execute(
+        f"""
+        select table_name from duckdb_tables() where {ours} and comment is null and table_name <> 'schema_migrations'
+        union all
+        select view_name from duckdb_views() where {ours} and comment is null and view_name <> 'execution_rows'
+        union all
+        select table_name || '.' || column_name
+        from duckdb_columns()
+        where {ours} and comment is null and table_name not in ('schema_migrations', 'execution_rows')
+        """
+    ).fetchall()
+    assert nameless == []
+
+
+def test_no_table_has_a_key_or_an_index() -> None:
+    con = empty_warehouse()
+    assert con.execute("select * from duckdb_indexes()").fetchall() == []
+    kinds = con.execute("select distinct constraint_type from duckdb_constraints() where schema_name = 'main'").fetchall()
+    assert kinds == []
+    scripts = Path(__file__).parents[2] / "warehouse"
+    for script in scripts.rglob("*.sql"):
+        assert not re.search(r"primary key|on conflict|create (unique )?index", script.read_text()), script
