@@ -35,6 +35,7 @@ def backfill(connections: list[str] | None = None, since: date | None = None, un
         connections: Names of connections; all that are configured when left out.
         since: First day, five years ago when left out.
         until: The day after the last; when left out, today in New York, so that yesterday is the last.
+
     """
     where, asked = home(), policy.span(since, until, steps.utc_now())
     chosen = every_connection(connections)
@@ -63,8 +64,12 @@ def sync(where: Path, connection: Connection, asked: Asked) -> Outcome:
         error = policy.worst_error(errors)
         if loaded or error is not None:
             state = policy.state_after(error)
-            tasks.record_state(where, connection.name, connection.kind, state, error, moment, success=error is None)
-        return _outcome(where, connection.name, asked, before, error, moment, len(windows))
+            tasks.record_state(
+                where, connection.name, connection.kind, state, error=error, moment=moment, success=error is None
+            )
+        return _outcome(
+            where, connection.name, asked, before=before, error=error, moment=moment, windows=len(windows)
+        )
 
 
 def _ask(where: Path, connection: Connection, windows: list[Window]) -> tuple[list[ConnectorError], int]:
@@ -118,6 +123,7 @@ def _outcome(  # noqa: PLR0913  (an outcome has this many facts)
     where: Path,
     connection: str,
     asked: Asked,
+    *,
     before: KnownState | None,
     error: ConnectorError | None,
     moment: datetime,
@@ -163,4 +169,5 @@ def _alone(where: Path, connection: str) -> FileLock:
 
 
 def _progress(connection: str) -> UUID:
-    return cast("UUID", create_progress_artifact(0.0, key=f"{flow_run.flow_name}-{connection}", description="0 windows"))
+    key = f"{flow_run.flow_name}-{connection}"
+    return cast("UUID", create_progress_artifact(0.0, key=key, description="0 windows"))

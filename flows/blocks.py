@@ -23,7 +23,7 @@ class IbkrFlexConnection(Block):
     _block_type_name = "IBKR Flex connection"
     _block_type_slug = SLUG
 
-    token: SecretStr = Field(title="Token", description="From Client Portal > Flex Web Service Configuration; read-only")
+    token: SecretStr = Field(title="Token", description="From Client Portal > Flex Web Service Configuration")
     query_id: str = Field(title="Query id", description="The number beside the query under Flex Queries")
     base_url: str = Field(default=endpoints.BASE_URL, title="Address", description="Leave as it is")
     asks_dates: bool = Field(default=True, title="Asks dates", description="Off: take the query's own period")

@@ -39,7 +39,7 @@ class Connection:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            message = f"The connection name {self.name!r} will not do: it names a folder, so small letters, digits and dashes."
+            message = f"The connection name {self.name!r} will not do: only small letters, digits and dashes."
             raise NotConfigured(message)
 
 
@@ -95,7 +95,7 @@ def retry_delays() -> list[float]:
 
 
 def connections(names: Sequence[str] | None = None, stored: Iterable[Connection] = ()) -> list[Connection]:
-    """Give the connections of these names, or all there are; `stored` are those of blocks, the environment goes first."""
+    """Give the connections of these names, or all there are; of `stored` ones (blocks) the environment's go first."""
     known = {connection.name: connection for connection in (*stored, *from_environment())}
     if not known:
         raise NotConfigured(f"No connection is configured. {REMEDY}")

@@ -1,6 +1,6 @@
 """Show the whole house at work, without credentials: set the scene, then let `flows.demo_story` tell the story.
 
-The scene is the folder `.demo` in the current one, emptied first, and a Prefect server of its own. Nothing outside it is
+The scene is the folder `.demo` in the current one, emptied first, and a Prefect server of its own. Nothing outside is
 read or written: no `.env`, Prefect profile or variable of the user's counts. The story is a process of its own, so that
 Prefect has delivered its last log line when the server stops.
 """
@@ -30,11 +30,16 @@ def main() -> int:
     (folder / "prefect").mkdir(parents=True)
     port = _free_port()
     environment = _environment(folder, port)
-    print("1. Prefect: starting a server of its own", flush=True)
+    _say("1. Prefect: starting a server of its own")
     with _prefect_server(folder, environment, port):
         story = subprocess.run([sys.executable, "-m", "flows.demo_story"], cwd=folder, env=environment, check=False)
-    print(f"\nDone in {time.monotonic() - started:.0f} seconds; all of it is in the folder .demo.")
+    _say(f"\nDone in {time.monotonic() - started:.0f} seconds; all of it is in the folder .demo.")
     return story.returncode
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _environment(folder: Path, port: int) -> dict[str, str]:
@@ -63,9 +68,10 @@ def _prefect_server(folder: Path, environment: dict[str, str], port: int) -> Ite
     """Run a Prefect server for as long as the block lasts."""
     log = folder / "prefect" / "server.log"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as written, subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=written, stderr=written
-    ) as server:
+    with (
+        log.open("wb") as written,
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=written, stderr=written) as server,  # noqa: S603
+    ):
         try:
             if not _comes_up(server, f"http://127.0.0.1:{port}/api/health"):
                 raise SystemExit(f"The Prefect server did not start; {log} says why.")

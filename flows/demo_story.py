@@ -142,6 +142,22 @@ select
 from fills
 """
 
+REBOOKED = """
+select stands.exec_id
+from fills as stands
+left join executions as gone
+    on gone.account = stands.account
+    and gone.exec_id = stands.exec_id
+    and gone.row_key <> stands.row_key
+where stands.exec_id is not null
+order by
+    gone.row_key is null,
+    stands.first_seen_at desc
+limit 1
+"""
+
+QUESTION = "select symbol, count(*) as fills, sum(last_qty) as quantity from fills group by all order by all"
+
 
 def main() -> int:
     """Tell the story; gives 0 when the warehouse holds exactly what the broker's book holds."""
@@ -178,7 +194,7 @@ def _heading(title: str, what: str) -> None:
 
 
 def _backfill(since: date, until: date) -> None:
-    state = backfill(since=since, until=until, return_state=True)
+    state: Any = backfill(since=since, until=until, return_state=True)
     if state.name != "Completed":
         raise SystemExit(f"The backfill ended {state.name}: {state.message}")
     for line in state.result().lines():
@@ -224,8 +240,8 @@ def _compare(con: duckdb.DuckDBPyConnection, book: dict[str, list[dict[str, str]
     theirs, ours = executions_of(book), executions_in(con)
     equal = (theirs & ours).total()
     console.print(
-        f"[bold]The broker's own book[/]: {theirs.total():,} executions there, {ours.total():,} here, {equal:,} equal in "
-        "account, id, symbol, side, quantity, price, commission and time.",
+        f"[bold]The broker's own book[/]: {theirs.total():,} executions there, {ours.total():,} here, {equal:,} equal "
+        "in account, id, symbol, side, quantity, price, commission and time.",
         soft_wrap=True,
     )
     for where, executions in (("the book", theirs - ours), ("the warehouse", ours - theirs)):
@@ -258,16 +274,11 @@ def executions_of(book: dict[str, list[dict[str, str]]]) -> Counter[tuple[Any, .
 
 
 def _say_what_next(con: duckdb.DuckDBPyConnection) -> None:
-    last = con.execute("select exec_id from fills where exec_id is not null order by first_seen_at desc, exec_id limit 1")
-    exec_id = last.fetchall()[0][0]
+    exec_id = con.execute(REBOOKED).fetchall()[0][0]
     fillhouse = f"FILLHOUSE_HOME={home().relative_to(home().parents[1])} .venv/bin/fillhouse"
     console.print("\n[bold]Try next[/]")
-    for command in (
-        f'{fillhouse} sql "select symbol, count(*) as fills, sum(last_qty) as quantity from fills group by all order by all"',
-        f"{fillhouse} explain {exec_id}",
-        f"{fillhouse} status",
-    ):
-        console.print(f"   {command}", soft_wrap=True)
+    for command in (f'sql "{QUESTION}"', f"explain {exec_id}", "status"):
+        console.print(f"   {fillhouse} {command}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -59,7 +59,7 @@ class Outcome:
     reason: str = ""
     remedy: str = ""
     retry_at: datetime | None = None
-    totals: Totals = Totals()
+    totals: Totals = field(default_factory=Totals)
     gaps: tuple[str, ...] = ()
 
     @property
@@ -69,7 +69,7 @@ class Outcome:
 
 
 def worth_retrying(error: object) -> bool:
-    """Tell whether the same question may succeed in a while. A person, a pace or a wrong question is not helped by asking again."""
+    """Tell whether the same question may succeed in a while; what needs a person or a correction does not."""
     return isinstance(error, Transient)
 
 
@@ -79,7 +79,7 @@ def concerns_window_only(kind: str, error: ConnectorError) -> bool:
 
 
 def ends_sync(error: ConnectorError, in_a_row: int) -> bool:
-    """Tell whether the connection's other windows must wait: at once for what concerns it all, else after troubles in a row."""
+    """Tell whether the other windows must wait: at once for what concerns them all, else after troubles in a row."""
     return not isinstance(error, Transient | ContractViolation) or in_a_row >= MOST_TROUBLES_IN_A_ROW
 
 

@@ -10,12 +10,15 @@ from prefect.states import Completed
 
 from flows import steps
 from flows.connections import home
+from warehouse import landing
 
 
 @flow(name="renormalize", persist_result=False)
 def renormalize() -> Any:
     """Rebuild every table from the landed replies; the same code gives equal tables."""
     where = home()
+    if not landing.landed_files(where):
+        return Completed(message=f"Nothing has been landed in {where} yet, so there is nothing to rebuild from.")
     with steps.published(where):
         rebuilt = steps.renormalize(where)
     differences = [

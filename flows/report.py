@@ -8,7 +8,8 @@ from flows.policy import ENDINGS, Outcome, State, worst
 from warehouse.coverage import Asked
 
 HEADINGS = (
-    "connection", "state", "windows", "rows", "added", "revised", "cancelled", "rejected", "gaps", "requests", "waited s",
+    "connection", "state", "windows", "rows", "added", "revised", "cancelled", "rejected", "gaps", "requests",
+    "waited s",
 )  # fmt: skip
 MOST_GAPS = 20
 
@@ -46,23 +47,27 @@ class Summary:
         """Lay it out as the run's artifact."""
         rows = [HEADINGS, tuple("---" for _ in HEADINGS), *(_row(outcome) for outcome in self.outcomes)]
         table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        parts = [f"# {self.name}", f"Asked for every day from {self.asked.since} up to, and without, {self.asked.until}.", table]
+        span = f"Asked for every day from {self.asked.since} up to, and without, {self.asked.until}."
+        parts = [f"# {self.name}", span, table]
         if self.recovered:
             parts.append(f"Loaded {self.recovered} conversations that an earlier run had landed.")
         for outcome in self.outcomes:
-            parts += [f"## {outcome.connection}: what to do\n\n{outcome.reason} **{outcome.remedy}**"] if outcome.remedy else []
-            parts += [f"## {outcome.connection}: gaps\n\n{_gaps(outcome)}"] if outcome.gaps else []
+            if outcome.reason:
+                parts.append(f"## {outcome.connection}: what to do\n\n{_trouble(outcome)}")
+            if outcome.gaps:
+                parts.append(f"## {outcome.connection}: gaps\n\n{_gaps(outcome)}")
         return "\n\n".join(parts) + "\n"
 
 
 def _lines(outcome: Outcome) -> list[str]:
     totals = outcome.totals
-    lines = [
-        f"{outcome.connection}: {outcome.state}. {outcome.windows} windows, {totals.rows:,} rows: {totals.added:,} added, "
-        f"{totals.revised:,} revised, {totals.cancelled:,} cancelled, {totals.rejected:,} rejected; "
-        f"{len(outcome.gaps)} gaps; {totals.requests} requests, {totals.waited_seconds:.0f} s waited."
-    ]
-    return [*lines, _trouble(outcome)] if outcome.reason else lines
+    brought = (
+        f"{outcome.connection}: {outcome.state}. {outcome.windows} windows, {totals.rows:,} rows: "
+        f"{totals.added:,} added, {totals.revised:,} revised, {totals.cancelled:,} cancelled, "
+        f"{totals.rejected:,} rejected; {len(outcome.gaps)} gaps; {totals.requests} requests, "
+        f"{totals.waited_seconds:.0f} s waited."
+    )
+    return [brought, _trouble(outcome)] if outcome.reason else [brought]
 
 
 def _trouble(outcome: Outcome) -> str:
@@ -73,8 +78,8 @@ def _trouble(outcome: Outcome) -> str:
 def _row(outcome: Outcome) -> tuple[str, ...]:
     totals = outcome.totals
     numbers = (
-        outcome.windows, totals.rows, totals.added, totals.revised, totals.cancelled, totals.rejected, len(outcome.gaps),
-        totals.requests, round(totals.waited_seconds),
+        outcome.windows, totals.rows, totals.added, totals.revised, totals.cancelled, totals.rejected,
+        len(outcome.gaps), totals.requests, round(totals.waited_seconds),
     )  # fmt: skip
     return (outcome.connection, str(outcome.state), *(f"{number:,}" for number in numbers))
 

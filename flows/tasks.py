@@ -1,4 +1,4 @@
-"""The steps as Prefect tasks: three lines around plain functions. They take paths and names, never credentials or frames."""
+"""The steps as Prefect tasks: three lines around plain functions, given paths and names, never credentials."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def record_state(  # noqa: PLR0913  (a state has this many facts)
     connection: str,
     kind: str,
     state: State,
+    *,
     error: ConnectorError | None,
     moment: datetime,
-    *,
     success: bool,
 ) -> None:
     """Record a connection's state; readers are shown it when it is news."""

@@ -48,7 +48,7 @@ def record_state(  # noqa: PLR0913  (a row of connections has this many facts)
     retry_at: datetime | None,
     success: bool,
 ) -> bool:
-    """Write a connection's state, keeping the last success unless this is one. Tells whether state or reason are new."""
+    """Write a connection's state; a last success is kept unless this is one. Tells whether state or reason are new."""
     known = state_of(con, connection)
     last_success = moment if success else known.last_success_at if known else None
     with transaction(con):

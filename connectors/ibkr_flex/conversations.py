@@ -29,6 +29,17 @@ def windows(since: date, until: date) -> list[Window]:
 def backfill(credentials: Credentials, window: Window) -> Conversation:
     """Fetch the statement of one window; whether it covers the window is judged from its own dates when it is loaded."""
     ticket = yield from _ticket(credentials, window)
+    try:
+        yield from _collect(credentials, ticket)
+    except Transient as trouble:
+        if trouble.code != replies.REFERENCE_INVALID:
+            raise
+        ticket = yield from _ticket(credentials, window)  # IBKR forgot the reference: ask for the statement once more
+        yield from _collect(credentials, ticket)
+
+
+def _collect(credentials: Credentials, ticket: replies.Ticket) -> Conversation:
+    """Poll until the statement is made; the last reply is the statement."""
     url = ticket.url if endpoints.may_be_trusted(ticket.url, credentials.base_url) else ""
     waited = 0.0
     for seconds in chain(POLLS, repeat(LAST_POLL)):
@@ -37,17 +48,18 @@ def backfill(credentials: Credentials, window: Window) -> Conversation:
         yield Pause(seconds, "IBKR is making the statement")
         waited += seconds
         try:
-            if not replies.still_generating((yield from ask(endpoints.get_statement(credentials, ticket.reference, url)))):
+            reply = yield from ask(endpoints.get_statement(credentials, ticket.reference, url))
+            if not replies.still_generating(reply):
                 return
         except RateLimited as limit:
             _require_short(limit)
             yield Pause(limit.retry_after, "IBKR asks for fewer requests")
             waited += limit.retry_after
-        except Transient:
-            if not url:
+        except Transient as trouble:
+            if not url or trouble.code in replies.ERRORS:
                 raise
             url = ""  # IBKR documents one address and returns another; either may be the one that works
-    raise Transient(f"IBKR did not finish the statement of {window} within {PATIENCE:.0f} seconds.", code="1019")
+    raise Transient(f"IBKR did not finish the statement within {PATIENCE:.0f} seconds.", code=replies.STILL_GENERATING)
 
 
 def _ticket(credentials: Credentials, window: Window) -> Exchanging[replies.Ticket]:

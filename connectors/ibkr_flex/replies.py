@@ -65,6 +65,7 @@ HTTP_OK = 200
 
 _PROLOG = re.compile(rb"\s*(?:<\?.*?\?>|<!--.*?-->|\s)*", re.DOTALL)
 _ROOT = re.compile(rb"<([A-Za-z_][\w.-]*)")
+_COUNT = re.compile(rb"<FlexStatements\s[^>]*count=[\"'](\d+)[\"']")
 _ENCODING = re.compile(rb"<\?xml[^>]*encoding=[\"']([\w.-]+)[\"']")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -116,7 +117,12 @@ def as_utf8(body: bytes) -> bytes:
 
 
 def require_whole(body: bytes) -> None:
-    """Raise `ContractViolation`, with the line, unless the document is closed to its last tag."""
+    """Raise `ContractViolation` unless the document is closed to its last tag and holds the statements it counts."""
+    counted = _COUNT.search(body[:65536])
+    held = sum(body.count(b"<FlexStatement" + after) for after in (b" ", b"\n", b"\r", b"\t", b">"))
+    if counted and int(counted.group(1)) != held:
+        message = f"The reply announces {int(counted.group(1))} statements and holds {held}."
+        raise ContractViolation(message, remedy="Download it again.")
     if body[-4096:].rstrip().endswith(b"</" + STATEMENT.encode() + b">"):
         return
     parser = expat.ParserCreate()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,6 @@ from connectors.errors import ContractViolation
 COLUMNS = Path(__file__).with_name("statement.yaml")
 NULL_WORDS = ("", "-", "--", "N/A")
 EXECUTION = "EXECUTION"
-WORTH_HALVING = 8 << 20
 
 # A confirmation's attribute, and what an activity statement calls the same thing.
 CONFIRM_NAMES = {
@@ -64,53 +62,10 @@ def read_statement(body: bytes) -> Statement:
 
 
 def _tables(body: bytes) -> dict[str, pl.DataFrame]:
-    """Parse a statement; a large one as two halves side by side."""
     try:
-        halves = _halves(body)
-        if halves is None:
-            return _parsed(body)
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            first, second = pool.map(_parsed, (halves.first, halves.second))
-        return {name: _joined(name, first[name], second[name], halves.statements_before) for name in first}
+        return {name: pl.DataFrame(pl.from_arrow(table)) for name, table in _parser().parse(body).items()}
     except xml2arrow.Xml2ArrowError as exc:
         raise ContractViolation(f"The statement's XML is broken: {exc}.", remedy="Download it again.") from exc
-
-
-def _parsed(body: bytes) -> dict[str, pl.DataFrame]:
-    return {name: pl.DataFrame(pl.from_arrow(table)) for name, table in _parser().parse(body).items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Halves:
-    """A statement cut between two rows into two documents of the same shape."""
-
-    first: bytes
-    second: bytes
-    statements_before: int  # statements that begin in the first half; the second continues the last of them
-
-
-def _halves(body: bytes) -> _Halves | None:
-    """Cut a large document before a row near its middle, unless it is small or has comments that could mislead."""
-    cut = body.find(b"<Trade ", len(body) // 2)
-    if len(body) < WORTH_HALVING or cut < 0 or b"<!--" in body:
-        return None
-    opening = body.rfind(b"<FlexStatement ", 0, cut)
-    prologue = b"<FlexQueryResponse><FlexStatements><FlexStatement><Trades>"
-    epilogue = b"</Trades></FlexStatement></FlexStatements></FlexQueryResponse>"
-    if opening < 0 or body.rfind(b"<Trades", opening, cut) < body.rfind(b"</Trades", opening, cut):
-        return None
-    return _Halves(body[:cut] + epilogue, prologue + body[cut:], body.count(b"<FlexStatement ", 0, cut))
-
-
-def _joined(name: str, first: pl.DataFrame, second: pl.DataFrame, statements_before: int) -> pl.DataFrame:
-    """Put the halves together again; the second one's statement numbers continue the first one's."""
-    if name == "response":
-        return first
-    shift = pl.lit(statements_before - 1, pl.UInt32)
-    shifted = second.with_columns((pl.col("<statement>") + shift).alias("<statement>"))
-    if name == "statements":
-        shifted = shifted.filter(pl.col("<statement>") > shift)
-    return pl.concat([first, shifted])
 
 
 def _cleaned(frame: pl.DataFrame) -> pl.DataFrame:

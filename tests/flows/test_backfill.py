@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
+from pydantic import SecretStr
 
 from connectors.ibkr_flex import endpoints
 from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH
@@ -146,7 +147,7 @@ def expired_block(house: House) -> Iterator[str]:
 
     name, token = "a-block", f"{CANARY}9"
     house.broker.tokens[token] = datetime(2020, 1, 1, tzinfo=UTC)
-    block = IbkrFlexConnection(token=token, query_id=QUERY_ID, base_url=house.address + SERVICE_PATH)
+    block = IbkrFlexConnection(token=SecretStr(token), query_id=QUERY_ID, base_url=house.address + SERVICE_PATH)
     block.save(name)
     yield name
     IbkrFlexConnection.delete(name)
@@ -155,7 +156,8 @@ def expired_block(house: House) -> Iterator[str]:
 def test_the_trouble_of_one_connection_does_not_stop_the_other(house: House, query: Query, expired_block: str) -> None:
     state = house.backfill(**house.few_days())
     assert (state.name, state.is_failed()) == ("NeedsReauth", True)
-    assert dict(query("select connection, state from connections")) == {expired_block: "needs_reauth", "ibkr-flex": "active"}
+    states: dict[str, str] = dict(query("select connection, state from connections"))
+    assert states == {expired_block: "needs_reauth", "ibkr-flex": "active"}
     assert query("select count(*) from coverage where connection = 'ibkr-flex' and status = 'complete'")[0][0] > 0
 
 
@@ -167,10 +169,13 @@ def test_an_unknown_connection_names_those_there_are(house: House) -> None:
 def test_nothing_configured_says_what_to_set(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FILLHOUSE_IBKR_FLEX_TOKEN")
     monkeypatch.delenv("FILLHOUSE_IBKR_FLEX_QUERY_ID")
-    assert "Set FILLHOUSE_IBKR_FLEX_TOKEN and FILLHOUSE_IBKR_FLEX_QUERY_ID" in house.backfill(**house.few_days()).message
+    state = house.backfill(**house.few_days())
+    assert "Set FILLHOUSE_IBKR_FLEX_TOKEN and FILLHOUSE_IBKR_FLEX_QUERY_ID" in state.message
 
 
-def test_the_token_shows_nowhere(house: House, transcript: io.StringIO, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_token_shows_nowhere(
+    house: House, transcript: io.StringIO, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Look at what all the tests above have left: files, tables, Prefect's database, logs with their tracebacks."""
     house.backfill(**house.few_days())
     house.broker.faults.add("http_503")
@@ -180,7 +185,8 @@ def test_the_token_shows_nowhere(house: House, transcript: io.StringIO, tmp_path
     assert found[QUERY_ID], "what is landed openly must be found by this search, else it proves nothing"
     assert found[CANARY] == []
     [connection] = connections()
-    request = endpoints.send_request(connection.credentials, Window(house.broker.today - timedelta(days=1), house.broker.today))
+    today = house.broker.today
+    request = endpoints.send_request(connection.credentials, Window(today - timedelta(days=1), today))
     assert CANARY not in f"{connection!r} {connection} {connection.credentials!r} {request!r} {request.masked_params()}"
 
 
@@ -196,7 +202,8 @@ def _places(folder: Path, log: str, text: str) -> Iterator[str]:
         if path.name == db.READER:
             with duckdb.connect(path, read_only=True) as con:
                 for (table,) in con.execute("select table_name from duckdb_tables()").fetchall():
-                    if con.execute(f'select 1 from "{table}" as t where contains(t::varchar, ?) limit 1', [text]).fetchall():  # noqa: S608
+                    holds = f'select 1 from "{table}" as t where contains(t::varchar, ?) limit 1'
+                    if con.execute(holds, [text]).fetchall():
                         yield f"table {table} of {path}"
     yield from _places_in_prefect(text)
 
@@ -205,6 +212,6 @@ def _places_in_prefect(text: str) -> Iterator[str]:
     database = PREFECT_SERVER_DATABASE_CONNECTION_URL.value()
     with sqlite3.connect(f"file:{str(database).partition('///')[2]}?mode=ro", uri=True) as con:
         for (table,) in con.execute("select name from sqlite_master where type = 'table'").fetchall():
-            rows = con.execute(f'select * from "{table}"')  # noqa: S608
+            rows = con.execute(f'select * from "{table}"')
             if any(text in json.dumps(row, default=str) for row in rows):
                 yield f"Prefect's table {table}"
