@@ -264,11 +264,13 @@ def sql(
 
 def _interruptible(con: Any, work: Callable[[], None]) -> None:
     """Work in a thread, so that Ctrl-C is heard: DuckDB does not look up from a long task in the main one."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+    from concurrent.futures import ThreadPoolExecutor, wait  # noqa: PLC0415
 
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(work)
         try:
+            while wait([done], timeout=0.2).not_done:  # a signal that another thread receives is seen between waits
+                pass
             done.result()
         except KeyboardInterrupt:
             con.interrupt()

@@ -86,6 +86,7 @@ def root_of(body: bytes) -> str:
         raise ContractViolation("This is a gzip file, not a statement.", remedy="Unpack it first (gunzip).")
     if body.startswith(b"PK\x03\x04"):
         raise ContractViolation("This is a zip file, not a statement.", remedy="Unpack it first.")
+    body = as_utf8(body)
     prolog = _PROLOG.match(body)
     start = prolog.end() if prolog else 0
     opening = body[start : start + 200].lower()
@@ -187,7 +188,7 @@ def read_ticket(response: Response) -> Ticket:
 def still_generating(response: Response) -> bool:
     """Tell whether GetStatement says "later" (True) or has given the statement (False); raise for anything else."""
     if _answered_root(response) == STATEMENT:
-        require_whole(response.body)
+        require_whole(as_utf8(response.body))
         return False
     fields = _envelope(response.body)
     code = fields.get("errorcode", "")
@@ -212,7 +213,7 @@ def require_statement(body: bytes) -> bytes:
 def holds_rows(body: bytes) -> bool:
     """Tell whether a reply is a statement rather than an envelope or a page."""
     try:
-        return root_of(as_utf8(body)) == STATEMENT
+        return root_of(body) == STATEMENT
     except ContractViolation:
         return False
 

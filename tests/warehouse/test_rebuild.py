@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from flows import steps
+from tests.importing import imported, rows
+from warehouse import compact, db, landing, publish
+from warehouse.compact import CorruptLanding
+
+RECORDED = Path(__file__).parents[1] / "connectors" / "ibkr_flex" / "recorded"
+CASES = ("05_cancel_keeps_commission_then_rebook", "17_trade_confirmations_then_activity", "24_one_bad_row_among_good")
+TOMORROW = date(2100, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fill one warehouse for this module; each test copies it."""
+    home = tmp_path_factory.mktemp("filled")
+    for case in CASES:
+        imported(home, sorted((RECORDED / case).glob("*.xml")))
+    publish.publish(home, now=True)
+    return home
+
+
+@pytest.fixture
+def home(filled: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(filled, tmp_path / "home"))
+
+
+def test_a_rebuild_gives_the_same_tables_row_for_row(home: Path) -> None:
+    rebuilt = steps.renormalize(home)
+    assert rebuilt.conversations == 5
+    assert rebuilt.differences == {}
+
+
+def test_a_rebuild_after_compacting_gives_the_same_tables(home: Path) -> None:
+    fills = rows(home, "select * from fills order by all")
+    done = compact.compact(home, today=TOMORROW)
+    assert (done.files_before, done.files_after) == (5, 1)
+    assert steps.renormalize(home).differences == {}
+    assert rows(home, "select * from fills order by all") == fills
+
+
+def test_a_rebuild_says_where_the_old_tables_were_different(home: Path) -> None:
+    with db.writer(home) as con:
+        con.execute("update execution_reports set last_px = last_px + 1 where row_key = (select min(row_key) from fills)")
+        con.execute("insert into drift values ('ibkr', 'ibkr_flex', 'notes', 'invented', 'none', now()::timestamp)")
+    assert steps.renormalize(home).differences == {"execution_reports": (1, 1), "drift": (1, 0)}
+    assert steps.renormalize(home).differences == {}
+
+
+def test_connections_survive_a_rebuild(home: Path) -> None:
+    with db.writer(home) as con:
+        con.execute("insert into connections (connection, state, remedy) values ('ibkr', 'needs_reauth', 'a new token')")
+    steps.renormalize(home)
+    assert rows(home, "select state, remedy from connections") == [{"state": "needs_reauth", "remedy": "a new token"}]
+
+
+def test_compacting_leaves_what_is_not_loaded_yet(home: Path) -> None:
+    waiting = landing.Conversation(home, "ibkr_flex", "slow", "run", steps.utc_now())
+    waiting.open({"flow": "backfill"})
+    waiting.flush()
+    compact.compact(home, today=TOMORROW)
+    assert len(list((home / "landing").glob("*/connection=slow/*/*.parquet"))) == 1
+
+
+def test_compacting_twice_and_adding_a_day_keeps_every_exchange_once(home: Path) -> None:
+    before = rows(home, "select exchange_id, body_sha256 from exchanges order by all")
+    compact.compact(home, today=TOMORROW)
+    imported(home, [RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"])
+    compact.compact(home, today=TOMORROW)
+    publish.publish(home, now=True)
+    with db.reader(home) as con:
+        assert con.execute("select count(*), count(distinct exchange_id) from raw_exchanges").fetchall() == [
+            (len(before) + 3, len(before) + 3)
+        ]
+        missing = con.execute(
+            """
+            select count(*)
+            from exchanges
+            anti join raw_exchanges using (exchange_id, body_sha256)
+            where kind = 'exchange'
+            """
+        ).fetchall()
+    assert missing == [(0,)]
+
+
+def test_a_corrupt_body_stops_compacting_before_anything_is_removed(home: Path) -> None:
+    victim = landing.landed_files(home)[0]
+    frame = pl.read_parquet(victim, hive_partitioning=False)
+    frame.with_columns(body=pl.when(pl.col("body").is_not_null()).then(pl.lit(b"other"))).write_parquet(victim)
+    count = len(landing.landed_files(home))
+    with pytest.raises(CorruptLanding):
+        compact.compact(home, today=TOMORROW)
+    assert len(landing.landed_files(home)) >= count
+
+
+def test_every_row_leads_to_the_bytes_it_came_from(home: Path) -> None:
+    compact.compact(home, today=TOMORROW)
+    for row in rows(home, "select exchange_id, landed_file, body_sha256 from exchanges where kind = 'exchange'"):
+        body = landing.read_body(home, row["landed_file"], row["exchange_id"])
+        assert body is not None
+    orphans = rows(home, "select count(*) as n from executions anti join exchanges using (exchange_id)")
+    assert orphans == [{"n": 0}]
+
+
+def test_an_open_reader_neither_waits_nor_is_waited_for(home: Path) -> None:
+    reader = duckdb.connect(home / db.READER, read_only=True)
+    before = reader.execute("select count(*) from fills").fetchall()
+    imported(home, [RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"])
+    assert publish.publish(home, now=True)
+    assert reader.execute("select count(*) from fills").fetchall() == before
+    reader.close()
+    with db.reader(home) as con:
+        assert con.execute("select count(*) from fills").fetchall() > before
+
+
+def test_nothing_new_publishes_nothing(home: Path) -> None:
+    stamp = (home / db.READER).stat().st_mtime_ns
+    imported(home, [RECORDED / CASES[0] / "1.xml"])
+    assert not publish.publish(home, now=True)
+    assert (home / db.READER).stat().st_mtime_ns == stamp
+
+
+def test_publishing_soon_after_publishing_waits_for_its_turn(home: Path) -> None:
+    imported(home, [RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"])
+    assert not publish.publish(home)
+    assert publish.publish(home, now=True)
+
+
+def test_the_published_file_works_before_anything_was_landed(tmp_path: Path) -> None:
+    with db.writer(tmp_path):
+        pass
+    publish.publish(tmp_path, now=True)
+    with db.reader(tmp_path) as con:
+        assert con.execute("select count(*) from raw_exchanges").fetchall() == [(0,)]
+        assert con.execute("select count(*) from fills").fetchall() == [(0,)]
