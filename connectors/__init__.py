@@ -1,0 +1,1 @@
+"""How to talk to brokers: conversations, the shell that holds them, and what their replies mean."""

@@ -189,7 +189,9 @@ def _read_odd_decimals(frame: pl.DataFrame, column: str, odd: list[str]) -> pl.D
         texts[text], faults[text] = _plain_decimal(text)
     cell = pl.col(column)
     fault = cell.replace_strict(faults, default=None, return_dtype=pl.String)
-    plain = pl.when(cell.is_in(odd)).then(cell.replace_strict(texts, default=None, return_dtype=pl.String)).otherwise(cell)
+    plain = (
+        pl.when(cell.is_in(odd)).then(cell.replace_strict(texts, default=None, return_dtype=pl.String)).otherwise(cell)
+    )
     return frame.with_columns(pl.coalesce("reading_fault", fault).alias("reading_fault"), plain.alias(column))
 
 
@@ -201,7 +203,7 @@ def _plain_decimal(text: str) -> tuple[str | None, str | None]:
         return None, "not_a_number"
     if not number.is_finite():
         return None, "not_a_number"
-    sign, digits, exponent = number.normalize().as_tuple()
+    _, digits, exponent = number.normalize().as_tuple()
     if not isinstance(exponent, int) or -exponent > DECIMALS or len(digits) + exponent > INTEGER_DIGITS:
         return (None, "decimal_loss") if any(digits) else ("0", None)
     return f"{number.normalize():f}", None

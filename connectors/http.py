@@ -27,7 +27,7 @@ _in_flight: ContextVar[tuple[str, ...]] = ContextVar("secrets_in_flight", defaul
 class Landing(Protocol):
     """Where exchanges are landed; the warehouse has one."""
 
-    def exchange(  # noqa: PLR0913
+    def exchange(
         self,
         *,
         endpoint: str,
@@ -77,7 +77,7 @@ def client(limits: Limits, *, certificate: Path | None = None) -> Iterator[httpx
         logger.removeFilter(mask)
 
 
-def converse(  # noqa: PLR0913  (each is a seam)
+def converse(
     conversation: Conversation,
     *,
     client: httpx.Client,
@@ -150,10 +150,14 @@ def _send(request: Request, client: httpx.Client, limits: Limits) -> Response:
             body += chunk
             if len(body) > limits.max_reply_bytes:
                 raise ContractViolation(f"{request.endpoint} answered with more than {limits.max_reply_bytes:,} bytes.")
-        return Response(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, bytes(body))
+        return Response(
+            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, bytes(body)
+        )
 
 
-def _land(landing: Landing, request: Request, response: Response, requested_at: datetime, answered_at: datetime) -> None:
+def _land(
+    landing: Landing, request: Request, response: Response, requested_at: datetime, answered_at: datetime
+) -> None:
     landing.exchange(
         endpoint=request.endpoint,
         request={"method": request.method, "url": _without_query(request.url), "params": request.masked_params()},

@@ -119,7 +119,7 @@ def _windows(where: Path, connection: Connection, asked: Asked) -> list[Window]:
     return windows if connection.asks_dates else windows[-1:]
 
 
-def _outcome(  # noqa: PLR0913  (an outcome has this many facts)
+def _outcome(
     where: Path,
     connection: str,
     asked: Asked,

@@ -359,7 +359,8 @@ def sandbox(
                 "book_url": f"{url}/sandbox/book",
             }
         )
-        ended.wait()
+        while not ended.wait(0.5):  # a signal that another thread receives is seen between waits
+            pass
 
 
 @app.command()

@@ -43,7 +43,7 @@ class Fetched:
     error: ConnectorError | None
 
 
-def fetch(  # noqa: PLR0913  (a conversation needs this many things)
+def fetch(
     home: Path,
     name: str,
     connection: str,
@@ -202,7 +202,9 @@ def _import_one(home: Path, broker: Connector, path: Path, reply: Reply, said: N
     with db.writer(home) as con:
         if _is_known(con, broker.name, reply):
             return Imported(path, already=True)
-        conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(reply.answered_at), reply.answered_at)
+        conversation = landing.Conversation(
+            home, broker.name, IMPORTED, landing.new_id(reply.answered_at), reply.answered_at
+        )
         conversation.open({"flow": IMPORTED, "account": reply.asked_account, "file": path.name})
         conversation.exchange(
             endpoint=reply.endpoint,

@@ -45,7 +45,7 @@ def load_window(home: Path, connection: str, window: Window, conversation_id: st
 
 
 @task(task_run_name="record {connection} as {state}", cache_policy=NO_CACHE, persist_result=False)
-def record_state(  # noqa: PLR0913  (a state has this many facts)
+def record_state(
     home: Path,
     connection: str,
     kind: str,

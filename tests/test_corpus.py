@@ -166,7 +166,9 @@ def agrees(fill: dict[str, Any], figure: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize(("path", "wanted"), by_file("expected_order_totals"))
-def test_order_totals_equal_the_brokers_own_order_rows(path: Path, wanted: list[dict[str, str]], tmp_path: Path) -> None:
+def test_order_totals_equal_the_brokers_own_order_rows(
+    path: Path, wanted: list[dict[str, str]], tmp_path: Path
+) -> None:
     imported(tmp_path, [path])
     found = {
         row["order_id"]: row

@@ -1,0 +1,1 @@
+"""Where everything rests: the landing zone and the DuckDB file. No HTTP, and no broker by name."""

@@ -18,7 +18,7 @@ COLUMNS = {
     "finding": "What is odd about the row: orphan_cancel, clash, unconfirmed; null when nothing",
     "asset": "Currency or asset of the fee",
     "amount": "Amount in the leg's currency or the fee's asset: a fee positive we paid, a cash leg positive we received",
-    "kind": "What the entry is: trade, margin_open or credit for a fee; trade, tax or commission for a cash leg; the finding's kind",
+    "kind": "Of a fee: trade, margin_open or credit; of a cash leg: trade, tax or commission; of a finding: its kind",
     "severity": "error, warning or note",
     "what": "What was found, in words",
     "since": "Since when it is known, UTC",

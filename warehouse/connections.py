@@ -36,7 +36,7 @@ class Totals:
     rejected: int = 0
 
 
-def record_state(  # noqa: PLR0913  (a row of connections has this many facts)
+def record_state(
     con: duckdb.DuckDBPyConnection,
     connection: str,
     kind: str,

@@ -37,7 +37,7 @@ def verdict_on(asked: Asked, returned_since: date | None, returned_until: date |
     return ("partial", f"not returned: {', '.join(missing)}") if missing else ("complete", None)
 
 
-def record(  # noqa: PLR0913  (a row of coverage has this many facts)
+def record(
     con: duckdb.DuckDBPyConnection,
     statements: pl.DataFrame,
     connection: str,
@@ -68,7 +68,9 @@ def record(  # noqa: PLR0913  (a row of coverage has this many facts)
             [{**row, "connection": connection, "run_id": run_id, "recorded_at": recorded_at}],
         )
         if row["status"] != "complete":
-            gaps.append(f"{row['source'] or connection} {row['since']} to {row['until'] - timedelta(days=1)}: {row['reason']}")
+            gaps.append(
+                f"{row['source'] or connection} {row['since']} to {row['until'] - timedelta(days=1)}: {row['reason']}"
+            )
     if rows:
         move_watermarks(con, recorded_at)
     return gaps

@@ -86,7 +86,7 @@ class Conversation:
         self._flushed_at = time.monotonic()
         self._add("opened", self.opened_at, note=json.dumps(note, default=str))
 
-    def exchange(  # noqa: PLR0913  (an exchange has this many facts)
+    def exchange(
         self,
         *,
         endpoint: str,
@@ -197,7 +197,12 @@ def read_body(home: Path, file: str, exchange_id: str) -> bytes | None:
     candidates = [home / file, *sorted((home / file).parent.glob("*.parquet"))]
     for path in candidates:
         if path.exists():
-            found = pl.scan_parquet(path, hive_partitioning=False).filter(pl.col("exchange_id") == exchange_id).select("body").collect()
+            found = (
+                pl.scan_parquet(path, hive_partitioning=False)
+                .filter(pl.col("exchange_id") == exchange_id)
+                .select("body")
+                .collect()
+            )
             if found.height:
                 body: bytes | None = found.item(0, 0)
                 return body
@@ -225,7 +230,9 @@ def _index(home: Path, wanted: Collection[str]) -> list[tuple[str, list[Path]]]:
         if not path.name.startswith("compact-") and path.stem.rsplit("-", 1)[0] not in wanted:
             continue
         columns = pl.read_parquet(path, columns=["conversation_id", "answered_at"], hive_partitioning=False)
-        for conversation_id, answered_at in columns.group_by("conversation_id").agg(pl.col("answered_at").max()).iter_rows():
+        for conversation_id, answered_at in (
+            columns.group_by("conversation_id").agg(pl.col("answered_at").max()).iter_rows()
+        ):
             if conversation_id in wanted:
                 ends[conversation_id] = max(ends.get(conversation_id, answered_at), answered_at)
                 places.setdefault(conversation_id, []).append(path)

@@ -64,7 +64,9 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
     """Load a batch in one transaction; on any error nothing of it stays."""
     with transaction(con):
         _append(con, "exchanges", batch.exchanges)
-        gaps = coverage.record(con, batch.statements, run.connection, run.asked, run.run_id, run.verdict, run.finished_at)
+        gaps = coverage.record(
+            con, batch.statements, run.connection, run.asked, run.run_id, run.verdict, run.finished_at
+        )
         con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [run.finished_at])
         added, revised, cancelled = _merge_reports(con, batch.reports)
         _merge_instruments(con, batch.instruments)
@@ -228,4 +230,3 @@ def _scalar(con: duckdb.DuckDBPyConnection, query: str) -> int:
 
 def _sql(step: str) -> str:
     return files("warehouse").joinpath("derive", f"{step}.sql").read_text()
-

@@ -70,7 +70,12 @@ def carry_over(con: duckdb.DuckDBPyConnection, home: Path) -> dict[str, tuple[in
     """Copy what no landed reply tells from the old file into the new, and tell where their tables differ."""
     _attach_former(con, home)
     try:
-        there = {name for (name,) in con.execute("select table_name from duckdb_tables() where database_name = 'former'").fetchall()}
+        there = {
+            name
+            for (name,) in con.execute(
+                "select table_name from duckdb_tables() where database_name = 'former'"
+            ).fetchall()
+        }
         for table in CARRIED:
             if table in there:
                 con.execute(f"delete from {table}")  # noqa: S608  (a constant of this module)

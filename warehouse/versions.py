@@ -58,7 +58,9 @@ with again as (
 
 replies as (
     select
-        {listed(KEY)}, {listed(TOLD)}, source, answered_at as told_at, exchange_id, raw_row, broker_clock as clock, row_hash
+        {listed(KEY)}, {
+    listed(TOLD)
+}, source, answered_at as told_at, exchange_id, raw_row, broker_clock as clock, row_hash
     from batch
     semi join again using (row_hash, source)
     union all
@@ -87,10 +89,12 @@ placed as (
 completed as (
     select
         {listed(KEY)},
-        {listed(
-            TOLD,
-            "coalesce({0}, last_value({0} ignore nulls) over earlier, first_value({0} ignore nulls) over later) as {0}",
-        )},
+        {
+    listed(
+        TOLD,
+        "coalesce({0}, last_value({0} ignore nulls) over earlier, first_value({0} ignore nulls) over later) as {0}",
+    )
+},
         source, told_at, exchange_id, raw_row, clock, row_hash, place
     from placed
     window
@@ -165,7 +169,8 @@ group by twins.better_hash
 _PLAIN = tuple(
     column
     for column in PUBLIC
-    if column not in (*FILLABLE, "commission", "comm_currency", "fee_status", "status", "first_seen_at", "last_changed_at")
+    if column
+    not in (*FILLABLE, "commission", "comm_currency", "fee_status", "status", "first_seen_at", "last_changed_at")
 )
 
 NEW_ROWS = f"""

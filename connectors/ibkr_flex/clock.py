@@ -53,7 +53,9 @@ def read_dates(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     for column in columns:
         text = frame.get_column(column)
         require_unambiguous(text, column)
-        known = text.drop_nulls().unique().to_frame().with_columns(pl.col(column).str.extract_groups(PATTERN).alias("part"))
+        known = (
+            text.drop_nulls().unique().to_frame().with_columns(pl.col(column).str.extract_groups(PATTERN).alias("part"))
+        )
         days = known.select(column, day=_day())
         frame = frame.join(days, on=column, how="left", maintain_order="left", nulls_equal=False).with_columns(
             reading_fault=_faulty(pl.col(column).is_not_null() & (pl.col(column) != "MULTI") & pl.col("day").is_null()),
@@ -96,7 +98,12 @@ def _number(name: str) -> pl.Expr:
 
 
 def _day() -> pl.Expr:
-    month = pl.col("part").struct.field("mon").str.to_uppercase().replace_strict(MONTHS, default=None, return_dtype=pl.Int32)
+    month = (
+        pl.col("part")
+        .struct.field("mon")
+        .str.to_uppercase()
+        .replace_strict(MONTHS, default=None, return_dtype=pl.Int32)
+    )
     short = _number("yy")
     year = pl.when(short < 100).then(short + 2000).otherwise(short)  # noqa: PLR2004  (two digits: IBKR began in 1993, queries in 2005)
     written = pl.concat_str(
@@ -124,7 +131,9 @@ def _offset() -> pl.Expr:
     signed = zone.str.extract(r"^([+-]\d{2})", 1).cast(pl.Int32) * 60
     minutes = zone.str.extract(r"^[+-]\d{2}:?(\d{2})$", 1).cast(pl.Int32)
     numeric = pl.when(zone.str.starts_with("-")).then(signed - minutes).otherwise(signed + minutes)
-    named = zone.replace_strict({name: hours * 60 for name, hours in ZONES.items()}, default=None, return_dtype=pl.Int32)
+    named = zone.replace_strict(
+        {name: hours * 60 for name, hours in ZONES.items()}, default=None, return_dtype=pl.Int32
+    )
     return pl.coalesce(numeric, named)
 
 

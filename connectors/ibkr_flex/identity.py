@@ -70,7 +70,7 @@ def _written(names: list[str]) -> pl.Expr:
 
 
 def _counted(rows: pl.DataFrame) -> pl.DataFrame:
-    """Number the rows that share an identity inside one statement; a transactionID is never numbered."""
+    """Count the rows that share an identity inside one statement; a transactionID is never numbered."""
     cancels = pl.col("exec_type") == "CANCEL"
     target = pl.coalesce(pl.when(cancels).then("ref_trade_id"), "trade_id").alias("target")
     same = ["statement", "source", "account"]
@@ -81,8 +81,12 @@ def _counted(rows: pl.DataFrame) -> pl.DataFrame:
         .sort("statement", "source", "reportDate", "raw_row")
         .with_columns(
             occurrence=pl.int_range(1, pl.len() + 1).over(*same, "identity"),
-            cancels_before=pl.when(target.is_not_null() & ~cancels).then(cancels.cast(pl.Int64).cum_sum().over(*same, target)),
+            cancels_before=pl.when(target.is_not_null() & ~cancels).then(
+                cancels.cast(pl.Int64).cum_sum().over(*same, target)
+            ),
         )
         .sort("position")
-        .with_columns(row_key=pl.when(numbered).then(pl.concat_str("identity", pl.lit("#"), number)).otherwise("identity"))
+        .with_columns(
+            row_key=pl.when(numbered).then(pl.concat_str("identity", pl.lit("#"), number)).otherwise("identity")
+        )
     )

@@ -41,7 +41,10 @@ def _one(reply: Reply) -> Normalized:
     _require_mandatory(statement)
     headers = _headers(statement, reply)
     activity = _rows(statement.trades, headers, reply, ACTIVITY_NUMBERS).with_columns(
-        source=pl.lit(dialect.ACTIVITY), source_rank=dialect.ACTIVITY_RANK, status=pl.lit("final"), charged_taxes="taxes"
+        source=pl.lit(dialect.ACTIVITY),
+        source_rank=dialect.ACTIVITY_RANK,
+        status=pl.lit("final"),
+        charged_taxes="taxes",
     )
     confirmed = _rows(statement.confirms, headers, reply, CONFIRM_NUMBERS).with_columns(
         source=pl.lit(dialect.CONFIRMS),
@@ -161,10 +164,13 @@ def _negated(column: str) -> pl.Expr:
 def _reports(rows: pl.DataFrame) -> pl.DataFrame:
     """Name the columns of `contract.REPORT`."""
     commission = _negated("ibCommission")
-    entry = pl.concat_list(
-        pl.struct(asset="ibCommissionCurrency", amount=commission, kind=pl.lit("trade", pl.String))
-    )
-    nothing: dict[str, Any] = {"last_liquidity_ind": pl.String, "leverage": MONEY, "margin": MONEY, "position_id": pl.String}
+    entry = pl.concat_list(pl.struct(asset="ibCommissionCurrency", amount=commission, kind=pl.lit("trade", pl.String)))
+    nothing: dict[str, Any] = {
+        "last_liquidity_ind": pl.String,
+        "leverage": MONEY,
+        "margin": MONEY,
+        "position_id": pl.String,
+    }
     return rows.with_columns(
         broker=pl.lit(dialect.BROKER),
         exec_ref_id=pl.coalesce("ref_transaction_id", "ref_trade_id"),
@@ -207,7 +213,9 @@ def _instrument_id() -> pl.Expr:
 
 def _position_effect() -> pl.Expr:
     """Read O, C and C;O, from their own attribute or (on confirmations) among the codes."""
-    printed = pl.col("openCloseIndicator").replace_strict(dialect.POSITION_EFFECTS, default=None, return_dtype=pl.String)
+    printed = pl.col("openCloseIndicator").replace_strict(
+        dialect.POSITION_EFFECTS, default=None, return_dtype=pl.String
+    )
     codes = pl.col("notes").fill_null("").str.split(";")
     opens, closes = codes.list.contains("O"), codes.list.contains("C")
     coded = (
@@ -229,7 +237,9 @@ def _instruments(rows: pl.DataFrame) -> pl.DataFrame:
         "instrument_id": _instrument_id(),
         "broker": pl.lit(dialect.BROKER),
         "broker_symbol": pl.col("symbol"),
-        "canonical_symbol": pl.when(is_pair).then(pl.col("symbol").str.replace(".", "/", literal=True)).otherwise("symbol"),
+        "canonical_symbol": pl.when(is_pair)
+        .then(pl.col("symbol").str.replace(".", "/", literal=True))
+        .otherwise("symbol"),
         "security_type": _security_type(),
         "description": pl.col("description"),
         "conid": _id("conid"),

@@ -25,7 +25,7 @@ REFERENCE_INVALID = "1017"
 NOT_AVAILABLE = "1003"
 QUERY_LOCKED = "1025"
 
-NEW_TOKEN = (
+NEW_TOKEN = (  # noqa: S105
     "Log in to the IBKR Client Portal, open Performance & Reports > Flex Queries > Flex Web Service Configuration, "
     "generate a token and store it with this connection."
 )
@@ -93,7 +93,9 @@ def root_of(body: bytes) -> str:
     if opening.startswith((b"<!doctype html", b"<html")):
         raise ContractViolation("This is an HTML page, not a statement: a login, maintenance or error page perhaps.")
     if opening.startswith(b"<!"):
-        raise ContractViolation("The XML declares a document type or entities; no Flex statement does, so it is refused.")
+        raise ContractViolation(
+            "The XML declares a document type or entities; no Flex statement does, so it is refused."
+        )
     root = _ROOT.match(body, start)
     if root is None:
         raise ContractViolation(f"This is not XML: it begins with {body[:4096].strip()[:20]!r}.")
@@ -113,7 +115,9 @@ def as_utf8(body: bytes) -> bytes:
         try:
             return body.decode(declared.group(1).decode()).encode()
         except (LookupError, UnicodeDecodeError) as exc:
-            raise ContractViolation(f"The XML says it is {declared.group(1).decode()} and cannot be read as such.") from exc
+            raise ContractViolation(
+                f"The XML says it is {declared.group(1).decode()} and cannot be read as such."
+            ) from exc
     return body
 
 
@@ -138,7 +142,9 @@ def error_of(code: str, message: str = "") -> ConnectorError:
     """Sort one of IBKR's error codes into the five errors; a code of no table is a `ContractViolation`."""
     known = ERRORS.get(code)
     if known is None:
-        return ContractViolation(f"IBKR answered with the unknown error {code or '(none)'}: {message or 'no text'}.", code=code)
+        return ContractViolation(
+            f"IBKR answered with the unknown error {code or '(none)'}: {message or 'no text'}.", code=code
+        )
     kind, meaning, remedy = known
     text = f"{meaning} (IBKR {code}" + (f": {message})." if message else ").")
     if kind is RateLimited:
@@ -152,7 +158,9 @@ def _require_http_ok(response: Response) -> None:
     if response.status >= HTTP_SERVER_ERROR:
         raise Transient(f"IBKR's Flex service answered HTTP {response.status}.", code=str(response.status))
     if response.status in HTTP_FORBIDDEN:
-        raise Rejected(f"IBKR's Flex service refused the request with HTTP {response.status}.", code=str(response.status))
+        raise Rejected(
+            f"IBKR's Flex service refused the request with HTTP {response.status}.", code=str(response.status)
+        )
     if response.status != HTTP_OK:
         raise ContractViolation(f"IBKR's Flex service answered HTTP {response.status}.", code=str(response.status))
 
@@ -171,7 +179,9 @@ def _answered_root(response: Response) -> str:
     opening = response.body.lstrip()[:100].lower()
     if not opening or opening.startswith((b"<!doctype html", b"<html")):
         page = "an HTML page" if opening else "nothing"
-        raise Transient(f"IBKR's Flex service answered with {page} where XML belongs: maintenance perhaps.", code="page")
+        raise Transient(
+            f"IBKR's Flex service answered with {page} where XML belongs: maintenance perhaps.", code="page"
+        )
     return root_of(response.body)
 
 
@@ -205,7 +215,9 @@ def require_statement(body: bytes) -> bytes:
         if fields.get("status") == "Success":
             raise ContractViolation("This is the answer to SendRequest (a reference code), not a statement.")
         cause = error_of(fields.get("errorcode", ""), fields.get("errormessage", ""))
-        raise ContractViolation(f"This is an error message of the Flex service, not a statement: {cause.message}") from cause
+        raise ContractViolation(
+            f"This is an error message of the Flex service, not a statement: {cause.message}"
+        ) from cause
     require_whole(text)
     return text
 

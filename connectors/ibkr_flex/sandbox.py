@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import xml.etree.ElementTree as ET
+from xml.etree import ElementTree
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -151,7 +151,9 @@ def wall_clock() -> datetime:
 def stored_queries() -> dict[str, FlexQuery]:
     return {
         QUERY_ID: FlexQuery("Fillhouse activity"),
-        ONE_ACCOUNT_QUERY_ID: FlexQuery("Master only, executions only", accounts=ACCOUNTS[:1], orders=False, lots=False),
+        ONE_ACCOUNT_QUERY_ID: FlexQuery(
+            "Master only, executions only", accounts=ACCOUNTS[:1], orders=False, lots=False
+        ),
         CONFIRMS_QUERY_ID: FlexQuery("Fillhouse confirms", kind="TCF", period="Last30CalendarDays", days=30),
     }
 
@@ -316,11 +318,11 @@ class FlexBroker:
 
     def _envelope(self, **elements: str) -> bytes:
         stamp = self.business_now.astimezone(NEW_YORK).strftime("%d %B, %Y %I:%M %p %Z")
-        root = ET.Element("FlexStatementResponse", timestamp=stamp)
+        root = ElementTree.Element("FlexStatementResponse", timestamp=stamp)
         for name, text in elements.items():
-            ET.SubElement(root, name).text = text
-        ET.indent(root, "")
-        return ET.tostring(root)
+            ElementTree.SubElement(root, name).text = text
+        ElementTree.indent(root, "")
+        return ElementTree.tostring(root)
 
     # -- what happens to the accounts --------------------------------------------------------------------------------
 
@@ -411,11 +413,11 @@ KEPT_IN_LOT = {
 
 def _statement(rows: Iterable[Row], asked: Generating, generated_at: datetime) -> bytes:
     query = asked.query
-    root = ET.Element("FlexQueryResponse", queryName=query.name, type=query.kind)
-    statements = ET.SubElement(root, "FlexStatements", count=str(len(query.accounts)))
+    root = ElementTree.Element("FlexQueryResponse", queryName=query.name, type=query.kind)
+    statements = ElementTree.SubElement(root, "FlexStatements", count=str(len(query.accounts)))
     known = [row for row in rows if row.report_date <= asked.last]
     for account in query.accounts:
-        statement = ET.SubElement(
+        statement = ElementTree.SubElement(
             statements, "FlexStatement", accountId=account, fromDate=f"{asked.first:%Y%m%d}",
             toDate=f"{asked.last:%Y%m%d}", period=asked.period, whenGenerated=_new_york(generated_at),
         )  # fmt: skip
@@ -424,13 +426,13 @@ def _statement(rows: Iterable[Row], asked: Generating, generated_at: datetime) -
         if query.kind == "TCF":
             old_enough = asked.asked_at - CONFIRM_LAG
             shown = [row for row in inside if row.kind != "BookTrade" and row.when <= old_enough]
-            _confirms(ET.SubElement(statement, "TradeConfirms"), shown, query)
+            _confirms(ElementTree.SubElement(statement, "TradeConfirms"), shown, query)
             continue
         if query.cash_report:
-            _cash_report(ET.SubElement(statement, "CashReport"), account, mine, asked)
-        _trades(ET.SubElement(statement, "Trades"), inside, query)
-    ET.indent(root, "")
-    return ET.tostring(root)
+            _cash_report(ElementTree.SubElement(statement, "CashReport"), account, mine, asked)
+        _trades(ElementTree.SubElement(statement, "Trades"), inside, query)
+    ElementTree.indent(root, "")
+    return ElementTree.tostring(root)
 
 
 def _by_order(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -443,15 +445,15 @@ def _by_order(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield list(group)
 
 
-def _trades(section: ET.Element, rows: list[Row], query: FlexQuery) -> None:
+def _trades(section: ElementTree.Element, rows: list[Row], query: FlexQuery) -> None:
     for order in _by_order(rows):
         printed = [_trade(row) for row in order]
         if query.orders:
-            ET.SubElement(section, "Order", _order(order, printed[0]))
+            ElementTree.SubElement(section, "Order", _order(order, printed[0]))
         for row, attributes in zip(order, printed, strict=True):
-            ET.SubElement(section, "Trade", attributes)
+            ElementTree.SubElement(section, "Trade", attributes)
             if query.lots and row.closed_quantity:
-                ET.SubElement(section, "Lot", _lot(row, attributes))
+                ElementTree.SubElement(section, "Lot", _lot(row, attributes))
 
 
 def _trade(row: Row) -> dict[str, str]:
@@ -568,12 +570,12 @@ def _lot(row: Row, trade: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _confirms(section: ET.Element, rows: list[Row], query: FlexQuery) -> None:
+def _confirms(section: ElementTree.Element, rows: list[Row], query: FlexQuery) -> None:
     for order in _by_order(rows):
         if query.orders:
-            ET.SubElement(section, "Order", _order_confirm(order))
+            ElementTree.SubElement(section, "Order", _order_confirm(order))
         for row in order:
-            ET.SubElement(section, "TradeConfirm", _confirm(row))
+            ElementTree.SubElement(section, "TradeConfirm", _confirm(row))
 
 
 def _confirm(row: Row) -> dict[str, str]:
@@ -626,7 +628,16 @@ def _confirm(row: Row) -> dict[str, str]:
 
 def _order_confirm(order: list[Row]) -> dict[str, str]:
     commission = _total(row.commission for row in order)
-    blank = ("transactionType", "tradeID", "execID", "origTradePrice", "origTradeDate", "origTradeID", "exchange", "code")
+    blank = (
+        "transactionType",
+        "tradeID",
+        "execID",
+        "origTradePrice",
+        "origTradeDate",
+        "origTradeID",
+        "exchange",
+        "code",
+    )
     return {
         **_confirm(order[0]),
         **dict.fromkeys(blank, ""),
@@ -646,7 +657,7 @@ def _order_confirm(order: list[Row]) -> dict[str, str]:
 # -- cash report -----------------------------------------------------------------------------------------------------
 
 
-def _cash_report(section: ET.Element, account: str, rows: list[Row], asked: Generating) -> None:
+def _cash_report(section: ElementTree.Element, account: str, rows: list[Row], asked: Generating) -> None:
     """Print the totals of every currency the account ever touched, and their sum in the base currency."""
     started: defaultdict[str, Decimal] = defaultdict(Decimal)
     totals: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
@@ -662,7 +673,7 @@ def _cash_report(section: ET.Element, account: str, rows: list[Row], asked: Gene
         started["BASE_SUMMARY"] += (started[currency] * rate_to_base(currency, asked.first)).quantize(NINE_PLACES)
     for currency in sorted({*started, *totals, "BASE_SUMMARY"}, key=lambda name: (name != "BASE_SUMMARY", name)):
         lines = totals[currency]
-        ET.SubElement(
+        ElementTree.SubElement(
             section, "CashReportCurrency", accountId=account, acctAlias="", model="", currency=currency,
             levelOfDetail="BaseCurrency" if currency == "BASE_SUMMARY" else "Currency",
             fromDate=f"{asked.first:%Y%m%d}", toDate=f"{asked.last:%Y%m%d}", startingCash=_text(started[currency]),
@@ -731,7 +742,9 @@ def _cost(row: Row) -> Decimal:
 
 def _settles(row: Row) -> str:
     """Currencies settle in two days, shares in two until the end of May 2024, everything else the next day."""
-    slow = row.instrument.category == "CASH" or (row.instrument.category == "STK" and row.trade_date < date(2024, 5, 28))
+    slow = row.instrument.category == "CASH" or (
+        row.instrument.category == "STK" and row.trade_date < date(2024, 5, 28)
+    )
     return f"{business_day_after(row.trade_date, 2 if slow else 1):%Y%m%d}"
 
 

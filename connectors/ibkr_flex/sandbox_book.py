@@ -124,26 +124,105 @@ class Position:
 
 
 STOCKS = (
-    Instrument(910001101, "STK", "ALDR", "ALDER INSTRUMENTS CORP", "USD", "NASDAQ", Decimal("82.40"), Decimal("0.01"),
-               isin="US0000ALDR01"),
-    Instrument(910001102, "STK", "BRKW", "BREAKWATER FREIGHT INC", "USD", "NYSE", Decimal("31.75"), Decimal("0.01"),
-               isin="US0000BRKW02"),
-    Instrument(910001103, "STK", "CNDL", "CANDLEWICK ENERGY CO", "USD", "ARCA", Decimal("147.10"), Decimal("0.01"),
-               isin="US0000CNDL03"),
+    Instrument(
+        910001101,
+        "STK",
+        "ALDR",
+        "ALDER INSTRUMENTS CORP",
+        "USD",
+        "NASDAQ",
+        Decimal("82.40"),
+        Decimal("0.01"),
+        isin="US0000ALDR01",
+    ),
+    Instrument(
+        910001102,
+        "STK",
+        "BRKW",
+        "BREAKWATER FREIGHT INC",
+        "USD",
+        "NYSE",
+        Decimal("31.75"),
+        Decimal("0.01"),
+        isin="US0000BRKW02",
+    ),
+    Instrument(
+        910001103,
+        "STK",
+        "CNDL",
+        "CANDLEWICK ENERGY CO",
+        "USD",
+        "ARCA",
+        Decimal("147.10"),
+        Decimal("0.01"),
+        isin="US0000CNDL03",
+    ),
 )
-RHEIN = Instrument(910002201, "STK", "RHNK", "RHEINKONTOR AG & CO", "EUR", "IBIS", Decimal("56.20"), Decimal("0.02"),
-                   zone="Europe/Berlin", session=(9, 17.5), isin="DE0000RHNK04")
-THAMES = Instrument(910003301, "STK", "THMW", "THAMESWARD PLC", "GBP", "LSE", Decimal("12.44"), Decimal("0.005"),
-                    zone="Europe/London", session=(8, 16.5), isin="GB0000THMW05")
-TOKYO = Instrument(910004401, "STK", "9917", "KAWASE SEIKI KK", "JPY", "TSEJ", Decimal(2815), Decimal(1),
-                   zone="Asia/Tokyo", session=(9, 15), isin="JP0000KAWS06")
+RHEIN = Instrument(
+    910002201,
+    "STK",
+    "RHNK",
+    "RHEINKONTOR AG & CO",
+    "EUR",
+    "IBIS",
+    Decimal("56.20"),
+    Decimal("0.02"),
+    zone="Europe/Berlin",
+    session=(9, 17.5),
+    isin="DE0000RHNK04",
+)
+THAMES = Instrument(
+    910003301,
+    "STK",
+    "THMW",
+    "THAMESWARD PLC",
+    "GBP",
+    "LSE",
+    Decimal("12.44"),
+    Decimal("0.005"),
+    zone="Europe/London",
+    session=(8, 16.5),
+    isin="GB0000THMW05",
+)
+TOKYO = Instrument(
+    910004401,
+    "STK",
+    "9917",
+    "KAWASE SEIKI KK",
+    "JPY",
+    "TSEJ",
+    Decimal(2815),
+    Decimal(1),
+    zone="Asia/Tokyo",
+    session=(9, 15),
+    isin="JP0000KAWS06",
+)
 PAIRS = (
-    Instrument(910005501, "CASH", "EUR.USD", "EUR.USD", "USD", "IDEALFX", Decimal("1.0855"), Decimal("0.00005"),
-               session=(3, 16)),
-    Instrument(910005502, "CASH", "EUR.JPY", "EUR.JPY", "JPY", "IDEALFX", Decimal("158.42"), Decimal("0.005"),
-               session=(3, 16)),
-    Instrument(910005503, "CASH", "GBP.USD", "GBP.USD", "USD", "IDEALFX", Decimal("1.2670"), Decimal("0.00005"),
-               session=(3, 16)),
+    Instrument(
+        910005501,
+        "CASH",
+        "EUR.USD",
+        "EUR.USD",
+        "USD",
+        "IDEALFX",
+        Decimal("1.0855"),
+        Decimal("0.00005"),
+        session=(3, 16),
+    ),
+    Instrument(
+        910005502, "CASH", "EUR.JPY", "EUR.JPY", "JPY", "IDEALFX", Decimal("158.42"), Decimal("0.005"), session=(3, 16)
+    ),
+    Instrument(
+        910005503,
+        "CASH",
+        "GBP.USD",
+        "GBP.USD",
+        "USD",
+        "IDEALFX",
+        Decimal("1.2670"),
+        Decimal("0.00005"),
+        session=(3, 16),
+    ),
 )
 CALM = frozenset(pair.conid for pair in PAIRS)
 INDEX_PRICE = Decimal("4630.25")
@@ -251,7 +330,9 @@ class History:
         instrument = self._instrument(play.market, day, rng)
         size = self._size(play, self._position(account, instrument), rng)
         sent = _moment(instrument, day, rng)
-        limit = instrument.tick * ((self._price(instrument) / instrument.tick).quantize(Decimal(1)) + rng.randrange(-9, 10))
+        limit = instrument.tick * (
+            (self._price(instrument) / instrument.tick).quantize(Decimal(1)) + rng.randrange(-9, 10)
+        )
         order_id = next(self._order_ids)
         parts = _split(size, play, rng)
         for nth, quantity in enumerate(parts):

@@ -210,7 +210,9 @@ def test_the_pace_is_kept_over_conversations(hold: Callable[..., http.Tally], cl
 
 
 @respx.mock
-def test_after_a_rate_limit_no_conversation_asks_until_it_is_over(hold: Callable[..., http.Tally], clock: Clock) -> None:
+def test_after_a_rate_limit_no_conversation_asks_until_it_is_over(
+    hold: Callable[..., http.Tally], clock: Clock
+) -> None:
     route = respx.get(URL).respond(200)
 
     def told_off() -> Conversation:

@@ -128,7 +128,10 @@ def test_a_load_that_fails_leaves_nothing() -> None:
     con.execute("drop table drift")
     with pytest.raises(duckdb.CatalogException):
         load_statement(con, (RECORDED / "01_plain_stock_buys_and_sells" / "1.xml").read_bytes())
-    counted = [con.execute(f"select count(*) from {name}").fetchall()[0][0] for name in ("execution_reports", "exchanges", "coverage")]
+    counted = [
+        con.execute(f"select count(*) from {name}").fetchall()[0][0]
+        for name in ("execution_reports", "exchanges", "coverage")
+    ]
     assert counted == [0, 0, 0]
 
 
@@ -152,7 +155,9 @@ def test_every_table_view_and_column_says_what_it_is() -> None:
 def test_no_table_has_a_key_or_an_index() -> None:
     con = empty_warehouse()
     assert con.execute("select * from duckdb_indexes()").fetchall() == []
-    kinds = con.execute("select distinct constraint_type from duckdb_constraints() where schema_name = 'main'").fetchall()
+    kinds = con.execute(
+        "select distinct constraint_type from duckdb_constraints() where schema_name = 'main'"
+    ).fetchall()
     assert kinds == []
     scripts = Path(__file__).parents[2] / "warehouse"
     for script in scripts.rglob("*.sql"):

@@ -49,7 +49,9 @@ def test_a_rebuild_after_compacting_gives_the_same_tables(home: Path) -> None:
 
 def test_a_rebuild_says_where_the_old_tables_were_different(home: Path) -> None:
     with db.writer(home) as con:
-        con.execute("update execution_reports set last_px = last_px + 1 where row_key = (select min(row_key) from fills)")
+        con.execute(
+            "update execution_reports set last_px = last_px + 1 where row_key = (select min(row_key) from fills)"
+        )
         con.execute("insert into drift values ('ibkr', 'ibkr_flex', 'notes', 'invented', 'none', now()::timestamp)")
     assert steps.renormalize(home).differences == {"execution_reports": (1, 1), "drift": (1, 0)}
     assert steps.renormalize(home).differences == {}
@@ -57,7 +59,9 @@ def test_a_rebuild_says_where_the_old_tables_were_different(home: Path) -> None:
 
 def test_connections_survive_a_rebuild(home: Path) -> None:
     with db.writer(home) as con:
-        con.execute("insert into connections (connection, state, remedy) values ('ibkr', 'needs_reauth', 'a new token')")
+        con.execute(
+            "insert into connections (connection, state, remedy) values ('ibkr', 'needs_reauth', 'a new token')"
+        )
     steps.renormalize(home)
     assert rows(home, "select state, remedy from connections") == [{"state": "needs_reauth", "remedy": "a new token"}]
 

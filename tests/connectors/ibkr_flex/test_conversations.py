@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,9 @@ class Talk:
 
 
 def test_a_statement_is_asked_for_polled_and_taken() -> None:
-    talk = Talk([answer("success.xml"), answer("warn_1019.xml"), answer("1019_without_status.xml"), answer("statement.xml")]).hold()
+    talk = Talk(
+        [answer("success.xml"), answer("warn_1019.xml"), answer("1019_without_status.xml"), answer("statement.xml")]
+    ).hold()
     assert talk.endpoints == ["SendRequest", "GetStatement", "GetStatement", "GetStatement"]
     assert talk.pauses == [3.0, 6.0, 12.0]
     assert dict(talk.requests[0].params) == {
@@ -120,7 +123,9 @@ def test_the_returned_address_is_tried_first_and_the_documented_one_after_it() -
     ]
 
 
-@pytest.mark.parametrize("name", ["success_foreign_host_url.xml", "success_plain_http_url.xml", "success_without_url.xml"])
+@pytest.mark.parametrize(
+    "name", ["success_foreign_host_url.xml", "success_plain_http_url.xml", "success_without_url.xml"]
+)
 def test_the_token_goes_to_no_other_address(name: str) -> None:
     talk = Talk([answer(name), answer("statement.xml")]).hold()
     assert talk.requests[1].url == f"{endpoints.BASE_URL}/GetStatement"
@@ -162,7 +167,9 @@ def test_every_recorded_answer_is_read_as_it_is_meant(name: str) -> None:
         assert caught.value.code == expected.get("code", caught.value.code)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (503, Transient), (403, Rejected), (302, ContractViolation)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(429, RateLimited), (503, Transient), (403, Rejected), (302, ContractViolation)]
+)
 def test_an_http_status_is_sorted_before_the_body_is_read(status: int, kind: type[ConnectorError]) -> None:
     with pytest.raises(kind):
         replies.read_ticket(Response(status, {}, (ENVELOPES / "success.xml").read_bytes()))
@@ -174,5 +181,5 @@ def test_windows_cover_the_span_once_in_order_and_none_is_over_a_year(since: dat
     pieces = windows(since, until)
     assert pieces[0].since == since
     assert pieces[-1].until == until
-    assert all(before.until == after.since for before, after in zip(pieces, pieces[1:], strict=False))
+    assert all(before.until == after.since for before, after in pairwise(pieces))
     assert all((piece.until - piece.since).days <= conversations.LONGEST.days for piece in pieces)

@@ -79,7 +79,9 @@ def test_sums_over_executions_equal_the_statement(case: Path, tmp_path: Path) ->
     expected = expectation(case)
     imported(tmp_path, statements(case))
     for total in expected.get("totals", ()):
-        found = rows(tmp_path, f"from ({TOTALS}) where account = ? and currency = ?", [total["account"], total["currency"]])
+        found = rows(
+            tmp_path, f"from ({TOTALS}) where account = ? and currency = ?", [total["account"], total["currency"]]
+        )
         if "gross_trade_amt" in total:
             assert [row["gross_trade_amt"] for row in found] == [total["gross_trade_amt"]]
         for symbol, quantity in total.get("signed_qty", {}).items():
@@ -97,6 +99,7 @@ def test_counts_hold_after_each_file(case: Path, tmp_path: Path) -> None:
         imported(tmp_path, [path])
         if str(number) in after:
             wanted = after[str(number)]
-            assert rows(tmp_path, "select (select count(*) from fills) as fills, (select count(*) from executions) as executions") == [
-                {"fills": wanted["fills"], "executions": wanted["executions"]}
-            ]
+            assert rows(
+                tmp_path,
+                "select (select count(*) from fills) as fills, (select count(*) from executions) as executions",
+            ) == [{"fills": wanted["fills"], "executions": wanted["executions"]}]

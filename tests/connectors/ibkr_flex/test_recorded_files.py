@@ -2,7 +2,7 @@
 
 import json
 import re
-import xml.etree.ElementTree as ET
+from xml.etree import ElementTree
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -52,7 +52,7 @@ SUMMED = [case for case in CASES if "totals" in expected(case) and expected(case
 def executions(file: Path) -> list[tuple[str, dict[str, str]]]:
     """List the execution-level rows of a statement as (account, attributes), in the file's order."""
     rows = []
-    for statement in ET.parse(file).getroot().iter("FlexStatement"):
+    for statement in ElementTree.parse(file).getroot().iter("FlexStatement"):
         for row in statement.iter():
             if row.tag in {"Trade", "TradeConfirm"} and row.get("levelOfDetail", "EXECUTION") == "EXECUTION":
                 told = {name: text for name, text in row.attrib.items() if text not in {"", "-", "--", "N/A"}}
@@ -81,7 +81,7 @@ def test_a_case_has_its_files_and_nothing_else(case: Path) -> None:
     assert {file.name for file in case.iterdir()} == {"expected.json"} | {file.name for file in statements}
     assert [file.name for file in statements] == [f"{n}.xml" for n in range(1, len(statements) + 1)] != []
     for file in statements:
-        root = ET.parse(file).getroot()
+        root = ElementTree.parse(file).getroot()
         assert root.tag == "FlexQueryResponse"
         assert [int(group.get("count", "")) for group in root] == [len(root.findall(".//FlexStatement"))]
 
@@ -155,7 +155,7 @@ def test_every_envelope_is_expected_and_parses_unless_it_says_otherwise() -> Non
     for name, told in want.items():
         body = (ENVELOPES / name).read_bytes()
         if told.get("well_formed", True):
-            ET.fromstring(body)
+            ElementTree.fromstring(body)
         else:
-            with pytest.raises(ET.ParseError):
-                ET.fromstring(body)
+            with pytest.raises(ElementTree.ParseError):
+                ElementTree.fromstring(body)

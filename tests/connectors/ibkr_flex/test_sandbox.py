@@ -1,7 +1,7 @@
 """The Flex sandbox, spoken to over loopback HTTP by clients that know nothing of its inside."""
 
 import warnings
-import xml.etree.ElementTree as ET
+from xml.etree import ElementTree
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -57,7 +57,7 @@ class Caller:
     def envelope(self, path: str, *, wait: float = 7, **params: str) -> dict[str, str]:
         reply = self.call(path, wait=wait, **params)
         assert reply.status_code == 200
-        root = ET.fromstring(reply.content)
+        root = ElementTree.fromstring(reply.content)
         assert root.tag == "FlexStatementResponse"
         return {child.tag: child.text or "" for child in root}
 
@@ -65,20 +65,20 @@ class Caller:
         envelope = self.envelope(path, wait=wait, **params)
         return envelope["Status"], envelope["ErrorCode"]
 
-    def download(self, q: str = QUERY_ID, **params: str) -> ET.Element:
+    def download(self, q: str = QUERY_ID, **params: str) -> ElementTree.Element:
         reference = self.envelope(SEND, wait=7, q=q, **params)["ReferenceCode"]
-        root = ET.fromstring(self.call(GET, q=reference).content)
+        root = ElementTree.fromstring(self.call(GET, q=reference).content)
         assert root.tag == "FlexQueryResponse"
         return root
 
-    def download_all(self) -> list[ET.Element]:
+    def download_all(self) -> list[ElementTree.Element]:
         """All five years of both accounts, a piece of 365 days at a time."""
         pieces, last = [], self.clock.moment.date() + timedelta(days=400)
         for _ in range(7):
             first = last - timedelta(days=364)
             envelope = self.envelope(SEND, q=QUERY_ID, fd=f"{first:%Y%m%d}", td=f"{last:%Y%m%d}")
             if envelope["Status"] == "Success":
-                pieces.append(ET.fromstring(self.call(GET, q=envelope["ReferenceCode"]).content))
+                pieces.append(ElementTree.fromstring(self.call(GET, q=envelope["ReferenceCode"]).content))
             last = first - timedelta(days=1)
         return pieces
 
@@ -108,7 +108,7 @@ def caller(base: str, clock: Clock) -> Iterator[Caller]:
 
 @pytest.fixture(scope="module")
 def quiet() -> Iterator[Caller]:
-    """A caller of a broker that no test changes, shared because a server takes a moment to stop."""
+    """Give a caller of a broker that no test changes, shared because a server takes a moment to stop."""
     clock = Clock()
     with running(FlexBroker(now=clock, executions=300)) as url:
         calling = Caller(url, clock)
@@ -116,7 +116,7 @@ def quiet() -> Iterator[Caller]:
         calling.http.close()
 
 
-def trades(*roots: ET.Element) -> list[dict[str, str]]:
+def trades(*roots: ElementTree.Element) -> list[dict[str, str]]:
     return [dict(trade.attrib) for root in roots for trade in root.iter("Trade")]
 
 
@@ -128,7 +128,7 @@ def test_a_statement_is_asked_for_and_fetched_at_the_url_the_service_names(calle
     assert accepted["Status"] == "Success"
     assert accepted["Url"] == base + GET
     reply = caller.call(accepted["Url"], q=accepted["ReferenceCode"])
-    statements = list(ET.fromstring(reply.content).iter("FlexStatement"))
+    statements = list(ElementTree.fromstring(reply.content).iter("FlexStatement"))
     assert [s.get("accountId") for s in statements] == ["U7350211", "U7350211F"]
     assert {s.get("period") for s in statements} == {"Last365CalendarDays"}
     assert {(s.get("fromDate"), s.get("toDate")) for s in statements} == {("20250306", "20260305")}
@@ -271,7 +271,16 @@ def test_signs_are_ibkrs(quiet: Caller) -> None:
     for trade in trades(quiet.download()):
         number = {
             name: Decimal(trade[name])
-            for name in ("quantity", "tradePrice", "multiplier", "tradeMoney", "proceeds", "ibCommission", "taxes", "netCash")
+            for name in (
+                "quantity",
+                "tradePrice",
+                "multiplier",
+                "tradeMoney",
+                "proceeds",
+                "ibCommission",
+                "taxes",
+                "netCash",
+            )
         }
         assert (number["quantity"] < 0) == (trade["buySell"] in {"SELL", "BUY (Ca.)"})
         assert number["tradeMoney"] == number["quantity"] * number["tradePrice"] * number["multiplier"]
@@ -320,7 +329,9 @@ def test_the_book_is_the_sum_of_all_statement_rows(caller: Caller, base: str, br
             held[account, "quantity", execution["symbol"]] += sign * Decimal(execution["quantity"])
             held[account, "commission", execution["commission_currency"]] += Decimal(execution["commission"])
             assert datetime.fromisoformat(execution["time"]).utcoffset() == timedelta(0)
-    assert {key: total for key, total in held.items() if total} == {key: total for key, total in stated.items() if total}
+    assert {key: total for key, total in held.items() if total} == {
+        key: total for key, total in stated.items() if total
+    }
 
 
 def test_the_same_seed_and_clock_give_the_same_bytes(caller: Caller, clock: Clock) -> None:
@@ -328,7 +339,7 @@ def test_the_same_seed_and_clock_give_the_same_bytes(caller: Caller, clock: Cloc
     clock.moment = FRIDAY_EVENING
     with running(FlexBroker(now=clock, executions=300)) as url:
         again = Caller(url, clock).download()
-    assert ET.tostring(first) == ET.tostring(again)
+    assert ElementTree.tostring(first) == ElementTree.tostring(again)
 
 
 # -- time goes on
@@ -341,7 +352,9 @@ def test_a_cancel_and_its_rebooking_appear_only_in_the_next_statement(caller: Ca
     assert trades(caller.download(p="20")) == before
     caller.clock.pass_seconds(86400)
     after = {t["transactionID"]: t for t in trades(caller.download(p="21"))}
-    original = next(t for t in before if t["transactionID"] == after[str(cancelled.transaction_id)]["origTransactionID"])
+    original = next(
+        t for t in before if t["transactionID"] == after[str(cancelled.transaction_id)]["origTransactionID"]
+    )
     cancel, again = after[str(cancelled.transaction_id)], after[str(rebooked.transaction_id)]
     assert original == after[original["transactionID"]]
     assert cancel["buySell"] == original["buySell"] + " (Ca.)"
@@ -353,7 +366,9 @@ def test_a_cancel_and_its_rebooking_appear_only_in_the_next_statement(caller: Ca
     assert again["reportDate"] > original["reportDate"]
 
 
-def test_a_cancel_without_refund_leaves_its_commission_in_the_family(caller: Caller, broker: FlexBroker, base: str) -> None:
+def test_a_cancel_without_refund_leaves_its_commission_in_the_family(
+    caller: Caller, broker: FlexBroker, base: str
+) -> None:
     cancelled, rebooked = broker.cancel_and_rebook(refund=False, revise_exec_id=True)
     assert rebooked is not None and cancelled.cancels is not None
     assert cancelled.commission == 0
@@ -379,7 +394,9 @@ def test_advancing_brings_a_new_day_and_first_of_all_a_correction(caller: Caller
 # -- other people's client
 
 
-def test_ibflex_downloads_and_parses_a_statement(broker: FlexBroker, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ibflex_downloads_and_parses_a_statement(
+    broker: FlexBroker, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = count()
     broker.now = lambda: FRIDAY_EVENING + timedelta(seconds=next(calls))  # it calls twice without a pause
     monkeypatch.setattr(ibflex_client, "REQUEST_URL", base + SEND)
@@ -391,7 +408,7 @@ def test_ibflex_downloads_and_parses_a_statement(broker: FlexBroker, base: str, 
             response = ibflex.parser.parse(content)
         rows = [row for statement in response.FlexStatements for row in (*statement.Trades, *statement.TradeConfirms)]
         assert len(response.FlexStatements) == 2
-        assert len(rows) == len(ET.fromstring(content).findall(".//*[@buySell]"))
+        assert len(rows) == len(ElementTree.fromstring(content).findall(".//*[@buySell]"))
 
 
 # -- faults
@@ -444,8 +461,8 @@ def test_a_truncated_statement_is_not_well_formed(caller: Caller, broker: FlexBr
     reference = caller.envelope(SEND, q=QUERY_ID)["ReferenceCode"]
     reply = caller.call(GET, q=reference)
     assert reply.text.startswith("<FlexQueryResponse")
-    with pytest.raises(ET.ParseError):
-        ET.fromstring(reply.content)
+    with pytest.raises(ElementTree.ParseError):
+        ElementTree.fromstring(reply.content)
 
 
 def test_a_short_range_says_which_days_it_covers(caller: Caller, broker: FlexBroker) -> None:
