@@ -1,0 +1,1 @@
+"""When: the flows, their tasks, the command line."""

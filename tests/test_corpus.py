@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from connectors.errors import AuthRequired, RateLimited, Transient
+from connectors.errors import AuthRequired, RateLimited, Rejected, Transient
 from connectors.ibkr_flex import replies
 from tests.importing import imported, rows
 
@@ -233,9 +233,7 @@ def test_the_unknown_currency_is_rejected_and_the_other_row_loads(
 @pytest.mark.parametrize("row", stated("expected_flex_error_retryable"), ids=lambda row: row["error_code"])
 def test_what_is_retried_agrees_with_another_client(row: dict[str, str]) -> None:
     kind = type(replies.error_of(row["error_code"]))
-    assert kind in ((Transient, RateLimited) if row["retryable"] == "yes" else (*_NOT_RETRIED, AuthRequired, Transient))
-    if row["retryable"] == "no" and kind is Transient:
-        assert row["error_code"] == replies.REFERENCE_INVALID  # not this step: a new request is
-
-
-_NOT_RETRIED = (replies.Rejected,)
+    if row["error_code"] == replies.REFERENCE_INVALID:
+        assert kind is Transient  # not the same step again: the conversation asks for a new reference
+    else:
+        assert kind in ((Transient, RateLimited) if row["retryable"] == "yes" else (Rejected, AuthRequired))

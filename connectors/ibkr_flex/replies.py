@@ -25,7 +25,7 @@ REFERENCE_INVALID = "1017"
 NOT_AVAILABLE = "1003"
 QUERY_LOCKED = "1025"
 
-NEW_TOKEN = (  # noqa: S105
+HOW_TO_RENEW = (
     "Log in to the IBKR Client Portal, open Performance & Reports > Flex Queries > Flex Web Service Configuration, "
     "generate a token and store it with this connection."
 )
@@ -43,10 +43,10 @@ ERRORS: Mapping[str, tuple[type[ConnectorError], str, str]] = MappingProxyType(
         "1009": (Transient, "IBKR's server is under heavy load", ""),
         "1010": (Rejected, "Legacy Flex queries are not supported", "Create the query anew as an Activity Flex query."),
         "1011": (Rejected, "The service account is inactive", "Enable the Flex Web Service in the Client Portal."),
-        "1012": (AuthRequired, "The Flex token has expired", NEW_TOKEN),
-        "1013": (AuthRequired, "The Flex token is bound to another IP address", NEW_TOKEN),
+        "1012": (AuthRequired, "The Flex token has expired", HOW_TO_RENEW),
+        "1013": (AuthRequired, "The Flex token is bound to another IP address", HOW_TO_RENEW),
         "1014": (Rejected, "The Flex query is invalid", CHECK_QUERY),
-        "1015": (AuthRequired, "The Flex token is invalid", NEW_TOKEN),
+        "1015": (AuthRequired, "The Flex token is invalid", HOW_TO_RENEW),
         "1016": (Rejected, "The account is invalid for this query", CHECK_QUERY),
         "1017": (Transient, "The statement's reference code is not known any more", ""),
         "1018": (RateLimited, "Too many Flex requests with this token", ""),

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from xml.etree import ElementTree
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
+from xml.etree import ElementTree
 
 import uvicorn
 from starlette.applications import Starlette

@@ -2,11 +2,11 @@
 
 import json
 import re
-from xml.etree import ElementTree
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 

@@ -1,12 +1,12 @@
 """The Flex sandbox, spoken to over loopback HTTP by clients that know nothing of its inside."""
 
 import warnings
-from xml.etree import ElementTree
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from xml.etree import ElementTree
 
 import httpx
 import ibflex
