@@ -51,7 +51,7 @@ class Connector:
     windows: Callable[[date, date], Sequence[Window]]  # how a span is cut into questions, oldest first
     backfill: Callable[[Any, Window], Conversation]
     normalize: Callable[[Sequence[Reply]], Normalized]
-    endpoint_of: Callable[[bytes], str]  # the endpoint a saved reply answers; raises ContractViolation if it is none
+    endpoint_of: Callable[[bytes, str | None], str]  # the endpoint a saved reply answers, checked against the one named
     pace_key: Callable[[Any], str]  # what the limits count by: a hash, never a secret
     preflight: Callable[[Any], Conversation] | None = None
     incremental: Callable[[Any, Window], Conversation] | None = None

@@ -40,7 +40,7 @@ def backfill(connections: list[str] | None = None, since: date | None = None, un
     where, asked = home(), policy.span(since, until, steps.utc_now())
     chosen = every_connection(connections)
     with steps.published(where):
-        recovered = _recover(where)
+        recovered = steps.recover(where)
         outcomes = tuple(sync(where, connection, asked) for connection in chosen)
     return ended(Summary(str(flow_run.id), asked, outcomes, recovered))
 
@@ -67,9 +67,7 @@ def sync(where: Path, connection: Connection, asked: Asked) -> Outcome:
             tasks.record_state(
                 where, connection.name, connection.kind, state, error=error, moment=moment, success=error is None
             )
-        return _outcome(
-            where, connection.name, asked, before=before, error=error, moment=moment, windows=len(windows)
-        )
+        return _outcome(where, connection.name, asked, before=before, error=error, moment=moment, windows=len(windows))
 
 
 def _ask(where: Path, connection: Connection, windows: list[Window]) -> tuple[list[ConnectorError], int]:
@@ -99,15 +97,6 @@ def _ask_window(where: Path, connection: str, window: Window) -> None:
         "%s %s: %d rows, %d added, %d revised, %d rejected",
         connection, window, loaded.rows_read, loaded.added, loaded.revised, loaded.rejected,
     )  # fmt: skip
-
-
-def _recover(where: Path) -> int:
-    """Load what earlier runs landed and could not load. What cannot be read must not keep this run from its work."""
-    try:
-        return len(steps.recover(where))
-    except ConnectorError as error:
-        get_run_logger().warning("A landed conversation could not be loaded: %s", error)
-        return 0
 
 
 def _windows(where: Path, connection: Connection, asked: Asked) -> list[Window]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +54,7 @@ def fetch(
     *,
     flow: str,
     certificate: Path | None = None,
+    clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
     on_wait: Callable[[Pause], None] = lambda _pause: None,
 ) -> Fetched:
@@ -63,7 +65,7 @@ def fetch(
     broker = connector(name)
     landed = landing.Conversation(home, name, connection, run_id, utc_now())
     landed.open({"flow": flow, "since": window.since, "until": window.until})
-    pace = Pace(home / "pace" / f"{broker.pace_key(credentials)}.json", broker.limits.rules, time.time, sleep)
+    pace = Pace(home / "pace" / f"{broker.pace_key(credentials)}.json", broker.limits.rules, clock, sleep)
     error: ConnectorError | None = None
     tally = http.Tally()
     try:
@@ -84,7 +86,7 @@ def fetch(
     finally:
         landed.flush()
     verdict = {
-        "verdict": f"{type(error).__name__} {error.code}: {error}" if error else OK,
+        "verdict": _verdict(error),
         "requests": tally.requests,
         "waited_seconds": round(tally.waited_seconds, 3),
     }
@@ -92,11 +94,21 @@ def fetch(
     return Fetched(landed.conversation_id, tally.requests, tally.waited_seconds, error)
 
 
-def settle(con: duckdb.DuckDBPyConnection, rows: list[Landed], said: Normalized | None = None) -> Loaded:
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A conversation that was loaded; `error` is why its replies could not be read, and then nothing of them was."""
+
+    loaded: Loaded
+    error: ConnectorError | None = None
+
+
+def settle(con: duckdb.DuckDBPyConnection, rows: list[Landed], said: Normalized | None = None) -> Settled:
     """Load one landed conversation: what import, sync and rebuild have in common. Only whole answers become rows.
 
-    `said` is what its replies say, where that has been read already.
+    `said` is what its replies say, where that has been read already. Replies that cannot be read are recorded as a
+    window that failed, so that nobody takes silence for completeness.
     """
+    error: ConnectorError | None = None
     header = _note(rows, "opened")
     footer = _note(rows, "closed")
     verdict = str(footer.get("verdict", INTERRUPTED))
@@ -104,7 +116,10 @@ def settle(con: duckdb.DuckDBPyConnection, rows: list[Landed], said: Normalized 
     first, last = rows[0].row, rows[-1].row
     if said is None:
         whole = exchanges if verdict in (OK, INTERRUPTED) else []
-        said = _normalized(connector(first["connector"]), whole, header)
+        try:
+            said = _normalized(connector(first["connector"]), whole, header)
+        except ConnectorError as exc:
+            said, error, verdict = Normalized.union([]), exc, _verdict(exc)
     asked = Asked(_day(header["since"]), _day(header["until"])) if header.get("since") else None
     batch = Batch(
         said.reports, said.instruments, said.statements, said.quarantine, said.drift, landing.exchanges_frame(rows)
@@ -119,7 +134,11 @@ def settle(con: duckdb.DuckDBPyConnection, rows: list[Landed], said: Normalized 
         waited_seconds=float(footer.get("waited_seconds", 0.0)),
         verdict=verdict,
     )
-    return load(con, batch, run)
+    return Settled(load(con, batch, run), error)
+
+
+def _verdict(error: ConnectorError | None) -> str:
+    return f"{type(error).__name__} {error.code}: {error}" if error else OK
 
 
 def _normalized(broker: Connector, exchanges: list[Landed], header: dict[str, Any]) -> Normalized:
@@ -146,24 +165,35 @@ def _day(text: str) -> Any:
 
 
 def load_conversation(home: Path, conversation_id: str) -> Loaded:
-    """Load one conversation from the landing zone; loading it again changes nothing."""
+    """Load one conversation from the landing zone; loading it again changes nothing.
+
+    Raises the connector's error when a reply cannot be read, after that has been recorded.
+    """
     paths = sorted((home / "landing").glob(f"source=*/connection=*/date=*/{conversation_id}-*.parquet"))
     rows = [row for path in paths for row in landing.read_file(home, path)]
     with db.writer(home) as con:
-        loaded = Loaded() if _is_loaded(con, conversation_id) else settle(con, rows)
-    if loaded.changed:
+        settled = Settled(Loaded()) if _is_loaded(con, conversation_id) else settle(con, rows)
+    if settled.loaded.changed or settled.error:
         publish.note_change(home)
-    return loaded
+    if settled.error:
+        raise settled.error
+    return settled.loaded
 
 
-def recover(home: Path) -> list[Loaded]:
-    """Load what was landed by runs that died before they could load it."""
+def recover(home: Path) -> int:
+    """Load what was landed by runs that died before they could; gives how many conversations that were.
+
+    One that cannot be read is recorded as such and keeps no other from being loaded.
+    """
     found = {path.name.rsplit("-", 1)[0] for path in landing.landed_files(home) if not path.name.startswith("compact-")}
     if not found:
-        return []
+        return 0
     with db.writer(home) as con:
         known = {row[0] for row in con.execute("select distinct conversation_id from exchanges").fetchall()}
-    return [load_conversation(home, conversation_id) for conversation_id in sorted(found - known)]
+    for conversation_id in sorted(found - known):
+        with suppress(ConnectorError):
+            load_conversation(home, conversation_id)
+    return len(found - known)
 
 
 def _is_loaded(con: duckdb.DuckDBPyConnection, conversation_id: str) -> bool:
@@ -188,45 +218,46 @@ def import_files(
     for path in paths:
         try:
             body = _read(path)
-            answered = endpoint or broker.endpoint_of(body)
-            moment = utc_now()
-            reply = Reply(landing.new_id(moment), answered, body, moment, account)
-            said = broker.normalize([reply])
+            answered = broker.endpoint_of(body, endpoint)
+            yield _import_one(home, broker, path, answered, body, account)
         except (ConnectorError, OSError) as exc:
             yield Imported(path, refused=_readable(exc))
-            continue
-        yield _import_one(home, broker, path, reply, said)
 
 
-def _import_one(home: Path, broker: Connector, path: Path, reply: Reply, said: Normalized) -> Imported:
+def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: bytes, account: str | None) -> Imported:
+    moment = utc_now()
+    reply = Reply(landing.new_id(moment), endpoint, body, moment, account)
+    sha256 = hashlib.sha256(body).hexdigest()
     with db.writer(home) as con:
-        if _is_known(con, broker.name, reply):
+        if _is_known(con, broker.name, sha256, account):
             return Imported(path, already=True)
-        conversation = landing.Conversation(
-            home, broker.name, IMPORTED, landing.new_id(reply.answered_at), reply.answered_at
-        )
-        conversation.open({"flow": IMPORTED, "account": reply.asked_account, "file": path.name})
+        conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(moment), moment)
+        conversation.open({"flow": IMPORTED, "account": account, "file": path.name})
         conversation.exchange(
-            endpoint=reply.endpoint,
+            endpoint=endpoint,
             request={"file": path.name},
             status=None,
             headers={},
-            body=reply.body,
+            body=body,
             body_is_secret=False,
-            requested_at=reply.answered_at,
-            answered_at=reply.answered_at,
+            requested_at=moment,
+            answered_at=moment,
             exchange_id=reply.exchange_id,
+            body_sha256=sha256,
         )
+        try:
+            said = broker.normalize([reply])
+        except ConnectorError:
+            conversation.withdraw()
+            raise
         conversation.close(utc_now(), {"verdict": OK})
-        loaded = settle(con, conversation.landed, said)
+        loaded = settle(con, conversation.landed, said).loaded
     publish.note_change(home)
     return Imported(path, loaded=loaded)
 
 
-def _is_known(con: duckdb.DuckDBPyConnection, name: str, reply: Reply) -> bool:
+def _is_known(con: duckdb.DuckDBPyConnection, name: str, sha256: str, account: str | None) -> bool:
     """Tell whether these very bytes were imported before, for the same account."""
-    import hashlib  # noqa: PLC0415
-
     return bool(
         con.execute(
             """
@@ -241,7 +272,7 @@ def _is_known(con: duckdb.DuckDBPyConnection, name: str, reply: Reply) -> bool:
                 and (header.note ->> 'account') is not distinct from ?
             limit 1
             """,
-            [name, IMPORTED, hashlib.sha256(reply.body).hexdigest(), reply.asked_account],
+            [name, IMPORTED, sha256, account],
         ).fetchall()
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from warehouse import db
-from warehouse.landing import landed_files, write_durably
+from warehouse.landing import ARROW, landed_files, write_durably
 
 PREFIX = "compact-"
 FEWEST = 2  # files that are worth gathering
@@ -60,7 +60,7 @@ def _compact_day(home: Path, folder: Path, paths: list[Path]) -> None:
     digest = hashlib.sha256("".join(frame["exchange_id"].to_list()).encode()).hexdigest()[:16]
     target = folder / f"{PREFIX}{digest}.parquet"
     if target not in paths:
-        write_durably(frame, target)
+        write_durably(frame.to_arrow().cast(ARROW), target)
     _verify(target)
     place = pl.read_parquet(target, columns=["exchange_id"], hive_partitioning=False).with_row_index("landed_row")
     with db.writer(home) as con:

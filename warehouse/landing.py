@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+from pyarrow import parquet
 
 FLUSH_SECONDS = 30.0
 FLUSH_BYTES = 64 << 20
@@ -43,6 +45,17 @@ SCHEMA: dict[str, Any] = {
     "note": pl.String,
     "schema_version": pl.Int32,
 }
+ARROW = pa.schema(  # a large body would be copied several times on its way through a data frame
+    [
+        (
+            name,
+            {pl.String: pa.string(), pl.Binary: pa.binary(), pl.Int32: pa.int32(), pl.Int64: pa.int64()}.get(
+                kind, pa.timestamp("us")
+            ),
+        )
+        for name, kind in SCHEMA.items()
+    ]
+)
 METADATA = [name for name in SCHEMA if name not in ("body", "headers", "schema_version")]
 
 
@@ -98,6 +111,7 @@ class Conversation:
         requested_at: datetime,
         answered_at: datetime,
         exchange_id: str = "",
+        body_sha256: str = "",
     ) -> str:
         """Land one exchange; gives its id. Of a secret body only the hash and length are kept."""
         exchange_id = self._add(
@@ -108,7 +122,7 @@ class Conversation:
             status=status,
             headers=json.dumps(headers),
             body=None if body_is_secret else body,
-            body_sha256=hashlib.sha256(body).hexdigest(),
+            body_sha256=body_sha256 or hashlib.sha256(body).hexdigest(),
             body_bytes=len(body),
             requested_at=_naive(requested_at),
             exchange_id=exchange_id or new_id(answered_at),
@@ -123,6 +137,12 @@ class Conversation:
         self._add("closed", moment, note=json.dumps(note, default=str))
         self.flush()
 
+    def withdraw(self) -> None:
+        """Take the conversation out of the landing zone again: what it held turned out to be no reply at all."""
+        for name in {row.file for row in self.landed}:
+            (self.home / name).unlink(missing_ok=True)
+        self._waiting, self.landed = [], []
+
     def flush(self) -> None:
         """Write what waits to its own file."""
         if not self._waiting:
@@ -134,7 +154,7 @@ class Conversation:
             / f"date={self.opened_at:%Y-%m-%d}"
         )
         name = folder / f"{self.conversation_id}-{self._batch}.parquet"
-        write_durably(pl.DataFrame(self._waiting, schema=SCHEMA), self.home / name)
+        write_durably(pa.Table.from_pylist(self._waiting, schema=ARROW), self.home / name)
         self.landed += [Landed(row, str(name), place) for place, row in enumerate(self._waiting)]
         self._waiting = []
         self._batch += 1
@@ -161,13 +181,20 @@ def _naive(moment: datetime) -> datetime:
     return moment.replace(tzinfo=None)
 
 
-def write_durably(frame: pl.DataFrame, path: Path) -> None:
+def write_durably(table: pa.Table, path: Path) -> None:
     """Write a Parquet file that is whole or absent, whatever happens: temporary name, flush to disk, rename, flush the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with temporary.open("wb") as file:
-            frame.write_parquet(file, compression="zstd", compression_level=1, statistics=False)
+            parquet.write_table(
+                table,
+                file,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=False,
+                write_statistics=False,
+            )
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

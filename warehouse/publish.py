@@ -73,7 +73,7 @@ def note_change(home: Path) -> None:
 def publish(home: Path, *, now: bool = False) -> bool:
     """Publish if something changed and the last time is long enough ago; `now` disregards how long. Tells whether it did."""
     record = _read(home)
-    if not record.get("pending", True):
+    if not record.get("pending", True) or not (home / WRITER).exists():
         return False
     gap = max(LEAST_SECONDS, DURATIONS * record.get("seconds", 0.0))
     if not now and time.time() - record.get("at", 0.0) < gap:

@@ -17,7 +17,7 @@ from connectors.contract import (
     check,
     read_decimals,
 )
-from connectors.errors import ContractViolation
+from connectors.errors import Rejected
 from connectors.ibkr_flex import clock, dialect, identity
 from connectors.ibkr_flex.replies import holds_rows, require_statement
 from connectors.ibkr_flex.statement import Statement, read_statement
@@ -31,7 +31,7 @@ DATES = ["tradeDate", "reportDate", "settleDateTarget", "expiry"]
 def normalize(replies: Sequence[Reply]) -> Normalized:
     """Read Flex statements, activity and confirmations alike; the envelopes of the protocol hold no rows.
 
-    Raises `ContractViolation` for a statement that is broken or ambiguous.
+    Raises `ContractViolation` for a statement that is broken or ambiguous, `Rejected` where the query prints too little.
     """
     return Normalized.union(_one(reply) for reply in replies if holds_rows(reply.body))
 
@@ -67,7 +67,7 @@ def _require_mandatory(statement: Statement) -> None:
     for element, names in statement.attributes.items():
         missing = [alternatives[0] for alternatives in dialect.MANDATORY if names.isdisjoint(alternatives)]
         if missing:
-            raise ContractViolation(
+            raise Rejected(
                 f"The query behind this statement does not print {', '.join(missing)} on <{element}>.",
                 remedy="Tick these boxes in the Trades section of the Flex query, then download it again.",
             )

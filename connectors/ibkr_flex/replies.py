@@ -66,6 +66,7 @@ HTTP_OK = 200
 _PROLOG = re.compile(rb"\s*(?:<\?.*?\?>|<!--.*?-->|\s)*", re.DOTALL)
 _ROOT = re.compile(rb"<([A-Za-z_][\w.-]*)")
 _COUNT = re.compile(rb"<FlexStatements\s[^>]*count=[\"'](\d+)[\"']")
+_STATEMENTS = re.compile(rb"<FlexStatement[\s/>]")
 _ENCODING = re.compile(rb"<\?xml[^>]*encoding=[\"']([\w.-]+)[\"']")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -124,9 +125,13 @@ def as_utf8(body: bytes) -> bytes:
 def require_whole(body: bytes) -> None:
     """Raise `ContractViolation` unless the document is closed to its last tag and holds the statements it counts."""
     counted = _COUNT.search(body[:65536])
-    held = sum(body.count(b"<FlexStatement" + after) for after in (b" ", b"\n", b"\r", b"\t", b">"))
-    if counted and int(counted.group(1)) != held:
-        message = f"The reply announces {int(counted.group(1))} statements and holds {held}."
+    announced = int(counted.group(1)) if counted else None
+    if (
+        announced is not None
+        and announced != body.count(b"<FlexStatement ")
+        and announced != len(_STATEMENTS.findall(body))
+    ):
+        message = f"The reply announces {announced} statements and holds {len(_STATEMENTS.findall(body))}."
         raise ContractViolation(message, remedy="Download it again.")
     if body[-4096:].rstrip().endswith(b"</" + STATEMENT.encode() + b">"):
         return
@@ -230,7 +235,11 @@ def holds_rows(body: bytes) -> bool:
         return False
 
 
-def endpoint_of(body: bytes) -> str:
+def endpoint_of(body: bytes, named: str | None = None) -> str:
     """Name the endpoint whose reply a saved file is; raises `ContractViolation` saying what it is instead."""
+    if named not in (None, "GetStatement"):
+        raise ContractViolation(
+            f"This connector has no endpoint {named!r}.", remedy="Leave it out: statements tell themselves."
+        )
     require_statement(body)
     return "GetStatement"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,14 +51,17 @@ def _parser() -> xml2arrow.XmlToArrowParser:
 
 def read_statement(body: bytes) -> Statement:
     """Read a whole UTF-8 statement. Raises `ContractViolation` when the XML is broken."""
-    tables = _tables(body)
+    with ThreadPoolExecutor(max_workers=1) as pool:  # the parser leaves the interpreter free
+        parsing = pool.submit(_tables, body)
+        attributes = printed_attributes(body)
+        tables = parsing.result()
     response = tables["response"]
     return Statement(
         kind=response.item(0, "type") or "" if response.height else "",
         headers=_cleaned(tables["statements"]),
         trades=_executions(tables["trades"]).with_columns(ibExecID=pl.coalesce("ibExecID", "execID")).drop("execID"),
         confirms=_executions(tables["confirms"].rename(CONFIRM_NAMES)),
-        attributes=printed_attributes(body),
+        attributes=attributes,
     )
 
 
