@@ -130,6 +130,7 @@ STATEMENT: dict[str, Any] = {
     "returned_since": pl.Date,
     "returned_until": pl.Date,  # half-open
     "broker_clock": TIME,
+    "holds_section": pl.Boolean,  # False: the reply has no place for executions, so it cannot tell that there were none
     "row_count": pl.Int64,
     "broker_count": pl.Int64,
     "exchange_id": pl.String,

@@ -25,15 +25,18 @@ def business_days(since: date, until: date) -> int:
     return sum((since + timedelta(days=offset)).weekday() < SATURDAY for offset in range(max((until - since).days, 0)))
 
 
-def verdict_on(asked: Asked, returned_since: date | None, returned_until: date | None) -> tuple[str, str | None]:
+def verdict_on(asked: Asked, answer: dict[str, Any]) -> tuple[str, str | None]:
     """Judge one answer: (`complete`, None), or (`partial`, what is missing). Weekends are no gap."""
-    if returned_since is None or returned_until is None:
+    since, until = answer["returned_since"], answer["returned_until"]
+    if not answer["holds_section"]:
+        return "partial", "the query has no section for trades, so it cannot tell whether there were any"
+    if since is None or until is None:
         return "partial", "the statement does not say which days it covers"
     missing = []
-    if business_days(asked.since, min(returned_since, asked.until)):
-        missing.append(f"{asked.since} to {min(returned_since, asked.until) - timedelta(days=1)}")
-    if business_days(max(returned_until, asked.since), asked.until):
-        missing.append(f"{max(returned_until, asked.since)} to {asked.until - timedelta(days=1)}")
+    if business_days(asked.since, min(since, asked.until)):
+        missing.append(f"{asked.since} to {min(since, asked.until) - timedelta(days=1)}")
+    if business_days(max(until, asked.since), asked.until):
+        missing.append(f"{max(until, asked.since)} to {asked.until - timedelta(days=1)}")
     return ("partial", f"not returned: {', '.join(missing)}") if missing else ("complete", None)
 
 
@@ -53,10 +56,12 @@ def record(
     rows: list[dict[str, Any]] = []
     gaps: list[str] = []
     for account in _accounts(statements):
-        wanted = asked or Asked(account["returned_since"] or date.min, account["returned_until"] or date.max)
-        status, reason = verdict_on(wanted, account["returned_since"], account["returned_until"])
         if asked is None and account["returned_since"] is None:
             continue
+        wanted = asked or Asked(account["returned_since"], account["returned_until"])
+        status, reason = verdict_on(wanted, account)
+        if not account.pop("holds_section"):
+            account |= {"returned_since": None, "returned_until": None}  # nothing was returned of what was asked
         rows.append({**account, "since": wanted.since, "until": wanted.until, "status": status, "reason": reason})
     if asked is not None and statements.is_empty():
         nothing = dict.fromkeys(("broker", "source", "source_rank", "account", "returned_since", "returned_until"))
@@ -83,6 +88,7 @@ def _accounts(statements: pl.DataFrame) -> list[dict[str, Any]]:
         .agg(
             pl.col("returned_since").min(),
             pl.col("returned_until").max(),
+            pl.col("holds_section").all(),
             pl.col("row_count").sum(),
             pl.col("broker_count").sum() if statements["broker_count"].count() else pl.lit(None).alias("broker_count"),
             pl.col("exchange_id").last(),
@@ -92,13 +98,13 @@ def _accounts(statements: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def move_watermarks(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
-    """Set each channel's watermark to the end of its first unbroken span of complete days, weekends bridged."""
+    """Set each channel's watermark to the end of its first unbroken span of returned days, weekends bridged."""
     spans: dict[tuple[object, ...], tuple[date, date]] = {}
     windows = con.execute(
         """
         select connection, broker, source, source_rank, account, returned_since, returned_until
         from coverage
-        where status = 'complete'
+        where returned_since is not null
         order by returned_since, returned_until
         """
     ).fetchall()
@@ -132,13 +138,13 @@ def move_watermarks(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
 
 
 def missing_windows(con: duckdb.DuckDBPyConnection, connection: str, asked: Asked) -> list[Asked]:
-    """Give the parts of a span that no complete answer covers yet, oldest first: where a backfill continues."""
+    """Give the parts of a span that no answer has returned yet, oldest first: where a backfill continues."""
     covered = con.execute(
         """
         select returned_since, returned_until
         from coverage
         where connection = ?
-            and status = 'complete'
+            and returned_since is not null
         order by returned_since, returned_until
         """,
         [connection],

@@ -10,10 +10,12 @@ from importlib.resources import files
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from warehouse import coverage, versions
 from warehouse.coverage import Asked
 
+BATCH_ROWS = 12_500
 MOST_ROUNDS = 1000  # of label propagation; a family of n rows needs at most n
 
 
@@ -105,10 +107,10 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     """Merge reports into versions, rows, cancels and families. Gives rows added, revised and fills that ceased to stand."""
     con.execute(_sql("00_macros"))
     placed = reports.with_row_index("place")
-    con.register("incoming", placed)
+    con.register("incoming", _in_batches(placed))
     con.execute(_sql("01_tangled"))
     tangled = [place for (place,) in con.execute("select place from tangled").fetchall()]
-    con.register("incoming_alone", placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed)
+    con.register("incoming_alone", _in_batches(placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed))
     con.execute(_sql("02_alone"))
     con.unregister("incoming")
     con.unregister("incoming_alone")
@@ -133,6 +135,12 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     )
     _write(con)
     return alone + added, revised, cancelled
+
+
+def _in_batches(frame: pl.DataFrame) -> pa.Table:
+    """Hand a frame over in batches: DuckDB reads them side by side."""
+    table = frame.to_arrow().combine_chunks()
+    return pa.Table.from_batches(table.to_batches(max_chunksize=BATCH_ROWS), schema=table.schema)
 
 
 def _judge(con: duckdb.DuckDBPyConnection) -> None:

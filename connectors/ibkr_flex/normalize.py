@@ -277,7 +277,8 @@ def _statements(headers: pl.DataFrame, rows: pl.DataFrame, statement: Statement,
         "exchange_id": pl.lit(reply.exchange_id),
         "answered_at": pl.lit(reply.answered_at.replace(tzinfo=None)),
     }
-    return headers.join(counts, on="statement", how="left", maintain_order="left").select(
+    held = headers.with_columns(holds_section=pl.Series(statement.holds_section, dtype=pl.Boolean))
+    return held.join(counts, on="statement", how="left", maintain_order="left").select(
         columns.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in STATEMENT.items()
     )
 

@@ -28,7 +28,7 @@ CONFIRM_NAMES = {
     "settleDate": "settleDateTarget",
 }
 
-_ROW = re.compile(rb"<(Trade|TradeConfirm)\s")
+_TAG = re.compile(rb"<(FlexStatement|Trades|TradeConfirms|Trade|TradeConfirm)[\s/>]")
 _ATTRIBUTE = re.compile(r"\s([A-Za-z_][\w.-]*)\s*=")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
@@ -42,6 +42,7 @@ class Statement:
     trades: pl.DataFrame  # a row a <Trade> of level EXECUTION or without level
     confirms: pl.DataFrame  # the same for <TradeConfirm>, its attributes under the names of <Trade>
     attributes: dict[str, frozenset[str]]  # every attribute name printed, by element
+    holds_section: list[bool]  # by FlexStatement: whether it has a Trades or TradeConfirms section, be it empty
 
 
 @cache
@@ -53,7 +54,7 @@ def read_statement(body: bytes) -> Statement:
     """Read a whole UTF-8 statement. Raises `ContractViolation` when the XML is broken."""
     with ThreadPoolExecutor(max_workers=1) as pool:  # the parser leaves the interpreter free
         parsing = pool.submit(_tables, body)
-        attributes = printed_attributes(body)
+        attributes, holds_section = survey(body)
         tables = parsing.result()
     response = tables["response"]
     return Statement(
@@ -62,6 +63,7 @@ def read_statement(body: bytes) -> Statement:
         trades=_executions(tables["trades"]).with_columns(ibExecID=pl.coalesce("ibExecID", "execID")).drop("execID"),
         confirms=_executions(tables["confirms"].rename(CONFIRM_NAMES)),
         attributes=attributes,
+        holds_section=holds_section,
     )
 
 
@@ -89,18 +91,25 @@ def _executions(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def printed_attributes(body: bytes) -> dict[str, frozenset[str]]:
-    """Name every attribute that execution rows print, by element.
+def survey(body: bytes) -> tuple[dict[str, frozenset[str]], list[bool]]:
+    """Name every attribute that execution rows print, by element, and tell which statements have a place for them.
 
     Rows of an element that print equally many attributes print the same ones, so one row of each count is read.
     """
     found: dict[str, set[str]] = {}
     seen: set[tuple[bytes, int]] = set()
-    for row in _ROW.finditer(body):
-        end = body.find(b">", row.start())
-        shape = (row.group(1), body.count(b"=", row.start(), end))
-        if shape not in seen:
-            seen.add(shape)
-            tag = _QUOTED.sub('""', body[row.start() : end].decode(errors="replace"))
-            found.setdefault(row.group(1).decode(), set()).update(_ATTRIBUTE.findall(tag))
-    return {element: frozenset(names) for element, names in found.items()}
+    holds_section: list[bool] = []
+    for tag in _TAG.finditer(body):
+        element = tag.group(1)
+        if element == b"FlexStatement":
+            holds_section.append(False)
+        elif element in (b"Trades", b"TradeConfirms"):
+            holds_section[-1:] = [True]
+        else:
+            end = body.find(b">", tag.start())
+            shape = (element, body.count(b"=", tag.start(), end))
+            if shape not in seen:
+                seen.add(shape)
+                text = _QUOTED.sub('""', body[tag.start() : end].decode(errors="replace"))
+                found.setdefault(element.decode(), set()).update(_ATTRIBUTE.findall(text))
+    return {element: frozenset(names) for element, names in found.items()}, holds_section

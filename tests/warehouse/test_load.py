@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -162,3 +163,54 @@ def test_no_table_has_a_key_or_an_index() -> None:
     scripts = Path(__file__).parents[2] / "warehouse"
     for script in scripts.rglob("*.sql"):
         assert not re.search(r"primary key|on conflict|create (unique )?index", script.read_text()), script
+
+
+def test_a_confirmed_fill_was_provisional_before_and_is_counted_once() -> None:
+    con = empty_warehouse()
+    case = RECORDED / "17_trade_confirmations_then_activity"
+    load_statement(con, (case / "1.xml").read_bytes(), hour=0)
+    provisional = con.execute("select count(*) from fills where status = 'provisional'").fetchall()[0][0]
+    load_statement(con, (case / "2.xml").read_bytes(), hour=24)
+    before = con.execute(
+        "select count(*), any_value(status) from fills_as_of(timestamp '2026-06-01 12:00:00' + to_hours(23))"
+    ).fetchall()
+    assert provisional > 0
+    assert before == [(provisional, "provisional")]
+    assert con.execute("select min(first_seen_at) from fills where status = 'final'").fetchall()[0][0].day == 1
+
+
+def test_a_confirmation_that_the_activity_statement_passes_over_leaves_fills_and_is_a_finding() -> None:
+    con = empty_warehouse()
+    load_statement(con, (RECORDED / "17_trade_confirmations_then_activity" / "1.xml").read_bytes(), hour=0)
+    accounts = con.execute("select distinct account, book_date from fills").fetchall()
+    day = max(day for _, day in accounts)
+    silent = "".join(
+        f'<FlexStatement accountId="{account}" fromDate="{day - timedelta(days=30):%Y%m%d}" '
+        f'toDate="{day + timedelta(days=7):%Y%m%d}" period="" whenGenerated="20260601;080000"><Trades /></FlexStatement>'
+        for account in {account for account, _ in accounts}
+    )
+    count = len({account for account, _ in accounts})
+    opening = f'<FlexQueryResponse queryName="q" type="AF"><FlexStatements count="{count}">'
+    load_statement(con, f"{opening}{silent}</FlexStatements></FlexQueryResponse>".encode(), hour=240)
+    assert con.execute("select count(*) from fills").fetchall() == [(0,)]
+    assert con.execute("select count(*) from execution_reports").fetchall()[0][0] > 0
+    assert con.execute("select distinct kind from data_health where severity = 'error'").fetchall() == [
+        ("unconfirmed",)
+    ]
+    assert con.execute("select count(*) from fills_as_of(timestamp '2026-06-02')").fetchall()[0][0] > 0
+
+
+def test_a_statement_without_a_section_for_trades_proves_nothing() -> None:
+    con = empty_warehouse()
+    opening = '<FlexQueryResponse queryName="q" type="AF"><FlexStatements count="1">'
+    frame = opening + '<FlexStatement accountId="U1" {}>{}</FlexStatement>'
+    dates = 'fromDate="20260401" toDate="20260430" period="" whenGenerated="20260601;080000"'
+    closing = "</FlexStatements></FlexQueryResponse>"
+    load_statement(con, (frame.format(dates, "<CashTransactions />") + closing).encode(), hour=0)
+    assert con.execute("select status, row_count from coverage").fetchall() == [("partial", 0)]
+    assert con.execute("select count(*) from watermarks").fetchall() == [(0,)]
+    load_statement(con, (frame.format(dates, "<Trades />") + closing).encode(), hour=1)
+    assert con.execute("select status, row_count from coverage where status = 'complete'").fetchall() == [
+        ("complete", 0)
+    ]
+    assert con.execute("select verified_until::varchar from watermarks").fetchall() == [("2026-05-01",)]

@@ -49,6 +49,13 @@ inner join tangled using (place)
 inner join batch_links using (place)
 qualify
     row_number() over (
-        partition by batch_links.row_hash, incoming.source, incoming.broker_clock
+        partition by
+            batch_links.row_hash,
+            incoming.source,
+            incoming.broker_clock,
+            incoming.signed_qty,
+            incoming.last_px,
+            incoming.gross_trade_amt,
+            incoming.commission
         order by incoming.raw_row desc
     ) = 1;

@@ -30,13 +30,24 @@ select
 from quarantine
 union all
 select
-    'gap' as kind,
-    'error' as severity,
+    case when asked.until <= known.returned_since then 'before_history' else 'gap' end as kind,
+    case when asked.until <= known.returned_since then 'note' else 'error' end as severity,
     asked.connection,
     asked.since || ' to ' || (asked.until - 1) || ' is ' || asked.status || ': ' || coalesce(asked.reason, '') as what,
     asked.recorded_at as since,
-    'Run the backfill again' as remedy
+    case
+        when asked.until <= known.returned_since then 'None, if the account was opened later'
+        else 'Run the backfill again'
+    end as remedy
 from coverage as asked
+left join (
+    select
+        connection,
+        min(returned_since) as returned_since
+    from coverage
+    group by connection
+) as known
+    on known.connection = asked.connection
 where asked.status <> 'complete'
     and not exists (
         select 1
@@ -53,7 +64,7 @@ where asked.status <> 'complete'
         where later.connection = asked.connection
             and later.since = asked.since
             and later.until = asked.until
-            and later.account is not distinct from asked.account
+            and later.account is not distinct from coalesce(asked.account, later.account)
             and later.recorded_at > asked.recorded_at
     )
 union all

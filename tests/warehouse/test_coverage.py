@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from tests.warehouse.loading import empty_warehouse
+from warehouse.coverage import Asked, business_days, missing_windows, verdict_on
+
+YEAR = Asked(date(2025, 1, 1), date(2026, 1, 1))
+
+
+def answer(since: date | None, until: date | None, *, holds_section: bool = True) -> dict[str, object]:
+    return {"returned_since": since, "returned_until": until, "holds_section": holds_section}
+
+
+def test_an_answer_to_the_whole_question_is_complete() -> None:
+    assert verdict_on(YEAR, answer(YEAR.since, YEAR.until)) == ("complete", None)
+
+
+def test_a_weekend_at_either_end_is_no_gap() -> None:
+    asked = Asked(date(2026, 4, 4), date(2026, 4, 13))  # a Saturday, up to a Sunday
+    assert verdict_on(asked, answer(date(2026, 4, 6), date(2026, 4, 11))) == ("complete", None)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "missing"),
+    [
+        (date(2025, 12, 31), date(2026, 1, 1), "2025-01-01 to 2025-12-30"),
+        (date(2025, 1, 1), date(2025, 12, 1), "2025-12-01 to 2025-12-31"),
+        (date(2025, 3, 3), date(2025, 12, 1), "2025-01-01 to 2025-03-02, 2025-12-01 to 2025-12-31"),
+    ],
+)
+def test_a_short_answer_is_partial_and_names_the_days_that_are_missing(since: date, until: date, missing: str) -> None:
+    assert verdict_on(YEAR, answer(since, until)) == ("partial", f"not returned: {missing}")
+
+
+def test_an_answer_without_days_is_partial() -> None:
+    status, reason = verdict_on(YEAR, answer(None, None))
+    assert status == "partial"
+    assert reason is not None
+
+
+def test_what_a_short_answer_did_return_is_not_asked_again() -> None:
+    con = empty_warehouse()
+    con.execute(
+        """
+        insert into coverage (connection, since, until, returned_since, returned_until, status)
+        values
+            ('c', date '2025-01-01', date '2026-01-01', date '2025-03-03', date '2025-06-02', 'partial'),
+            ('c', date '2026-01-01', date '2026-02-01', null, null, 'failed'),
+            ('other', date '2025-01-01', date '2026-01-01', date '2025-01-01', date '2026-01-01', 'complete')
+        """
+    )
+    missing = missing_windows(con, "c", Asked(date(2025, 1, 1), date(2026, 2, 1)))
+    assert missing == [Asked(date(2025, 1, 1), date(2025, 3, 3)), Asked(date(2025, 6, 2), date(2026, 2, 1))]
+
+
+def test_business_days_are_counted_half_open() -> None:
+    assert business_days(date(2026, 4, 3), date(2026, 4, 6)) == 1
+    assert business_days(date(2026, 4, 4), date(2026, 4, 6)) == 0
+    assert business_days(date(2026, 4, 6), date(2026, 4, 4)) == 0
