@@ -154,7 +154,7 @@ class Conversation:
             / f"date={self.opened_at:%Y-%m-%d}"
         )
         name = folder / f"{self.conversation_id}-{self._batch}.parquet"
-        write_durably(pa.Table.from_pylist(self._waiting, schema=ARROW), self.home / name)
+        write_durably(_table(self._waiting), self.home / name)
         self.landed += [Landed(row, str(name), place) for place, row in enumerate(self._waiting)]
         self._waiting = []
         self._batch += 1
@@ -181,8 +181,27 @@ def _naive(moment: datetime) -> datetime:
     return moment.replace(tzinfo=None)
 
 
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Lay rows out as an Arrow table; the bodies, which may be large, are not copied."""
+    place = ARROW.get_field_index("body")
+    table = pa.Table.from_pylist([{**row, "body": None} for row in rows], schema=ARROW)
+    return table.set_column(
+        place, ARROW.field(place), pa.chunked_array([_binary(row["body"]) for row in rows], pa.binary())
+    )
+
+
+def _binary(body: bytes | None) -> pa.Array:
+    if body is None:
+        return pa.nulls(1, pa.binary())
+    offsets = pa.array([0, len(body)], pa.int32())
+    return pa.Array.from_buffers(pa.binary(), 1, [None, offsets.buffers()[1], pa.py_buffer(body)])
+
+
 def write_durably(table: pa.Table, path: Path) -> None:
     """Write a Parquet file that is whole or absent, whatever happens: temporary name, flush to disk, rename, flush the folder."""
+    pa.set_memory_pool(
+        pa.system_memory_pool()
+    )  # Arrow's own pool takes four times as long to find room for a large body
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
