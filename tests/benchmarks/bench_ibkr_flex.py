@@ -1,7 +1,9 @@
 """Compare importing a Flex statement into DuckDB with `ibflex` merely parsing the same file.
 
-`python -m tests.benchmarks.bench_ibkr_flex [--trades 100000]`. Each measurement is a whole process, start to end, with
-the peak memory the kernel recorded for it; both take turns in one run. The statement is invented, and gone afterwards.
+`python -m tests.benchmarks.bench_ibkr_flex [--trades 100000]`. Both take turns in one run, each time in a process of its
+own whose peak memory the kernel recorded. "Work" is from the file on disk to the parsed objects, or to the rows committed
+with their bytes landed, imports of modules left out on both sides; "process" is all of it, start to end, publishing the
+reader's file included. The statement is invented, and gone afterwards.
 """
 
 import argparse
@@ -20,7 +22,24 @@ from pathlib import Path
 from tests.benchmarks.statements import write_statement
 
 RUNS = 3
-IBFLEX = "import sys; from ibflex import parser; print(len(parser.parse(sys.argv[1]).FlexStatements[0].Trades))"
+IBFLEX = """
+import sys, time
+from ibflex import parser
+started = time.perf_counter()
+trades = len(parser.parse(sys.argv[1]).FlexStatements[0].Trades)
+print(trades, time.perf_counter() - started)
+"""
+ROWS = """
+import sys, time
+from pathlib import Path
+import dataframely
+from connectors.registry import connector
+from flows import steps
+connector("ibkr_flex")
+started = time.perf_counter()
+(done,) = steps.import_files(Path(sys.argv[2]), "ibkr_flex", [Path(sys.argv[1])])
+print(done.loaded.added, time.perf_counter() - started)
+"""
 FILLHOUSE = Path(sys.executable).with_name("fillhouse")
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 COUNT = "select count(*) as fills from fills"
@@ -54,9 +73,22 @@ def measure(command: Sequence[str | Path], home: Path) -> Measured:
 def parse_with_ibflex(file: Path, trades: int, home: Path) -> Measured:
     """Let ibflex parse the file."""
     measured = measure([sys.executable, "-c", IBFLEX, file], home)
-    if int(measured.out) != trades:
-        raise SystemExit(f"ibflex read {measured.out.strip()} trades of {trades}")
+    if int(measured.out.split()[0]) != trades:
+        raise SystemExit(f"ibflex read {measured.out.split()[0]} trades of {trades}")
     return measured
+
+
+def rows_with_fillhouse(file: Path, trades: int, home: Path) -> Measured:
+    """Let Fillhouse land, read and load the file."""
+    measured = measure([sys.executable, "-c", ROWS, file, home], home)
+    if int(measured.out.split()[0]) != trades:
+        raise SystemExit(f"fillhouse added {measured.out.split()[0]} rows of {trades}")
+    return measured
+
+
+def work_of(measured: Measured) -> Measured:
+    """Give the time that the process itself took for the work."""
+    return Measured(float(measured.out.split()[1]), measured.peak, "")
 
 
 def import_with_fillhouse(file: Path, home: Path, fills: int) -> Measured:
@@ -101,23 +133,26 @@ def compare(trades: int, folder: Path) -> list[str]:
     write_statement(small, 20, seed=8)
     size = big.stat().st_size
     there = FILLHOUSE.exists()
-    theirs, ours = [], []
+    theirs, ours, rows = [], [], []
     for run in range(RUNS):
         theirs.append(parse_with_ibflex(big, trades, empty))
         if there:
+            rows.append(rows_with_fillhouse(big, trades, folder / f"rows{run}"))
             ours.append(import_with_fillhouse(big, folder / f"home{run}", trades))
-    ibflex = median_of(theirs)
+    ibflex, parsed = median_of(theirs), median_of([work_of(run) for run in theirs])
     lines = [
-        f"{trades:,} trades, {size / 1e6:,.0f} MB, medians of {RUNS} runs, whole processes; {versions()}",
+        f"{trades:,} trades, {size / 1e6:,.0f} MB, medians of {RUNS} runs; {versions()}",
         f"{'':<40}{'seconds':>10}{'trades/s':>12}{'ratio':>9}{'peak RSS MB':>13}{'RSS / file':>12}",
-        line("ibflex, parsing only", ibflex, trades, size, 1),
+        line("work: ibflex, parsing only", parsed, trades, size, 1),
     ]
     if not there:
         return [*lines, f"fillhouse is not installed at {FILLHOUSE}: not measured"]
-    fillhouse = median_of(ours)
-    lines.append(
-        line("fillhouse import, to rows in DuckDB", fillhouse, trades, size, ibflex.seconds / fillhouse.seconds)
-    )
+    fillhouse, loaded = median_of(ours), median_of([work_of(run) for run in rows])
+    lines += [
+        line("work: fillhouse, to rows in DuckDB", loaded, trades, size, parsed.seconds / loaded.seconds),
+        line("process: ibflex, parsing only", ibflex, trades, size, 1),
+        line("process: fillhouse import", fillhouse, trades, size, ibflex.seconds / fillhouse.seconds),
+    ]
     tiny = small.stat().st_size
     fresh = median_of([import_with_fillhouse(small, folder / f"small{run}", 20) for run in range(RUNS)])
     into = import_with_fillhouse(small, folder / "home0", trades + 20)
