@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -233,27 +234,34 @@ def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: 
             return Imported(path, already=True)
         conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(moment), moment)
         conversation.open({"flow": IMPORTED, "account": account, "file": path.name})
-        conversation.exchange(
-            endpoint=endpoint,
-            request={"file": path.name},
-            status=None,
-            headers={},
-            body=body,
-            body_is_secret=False,
-            requested_at=moment,
-            answered_at=moment,
-            exchange_id=reply.exchange_id,
-            body_sha256=sha256,
-        )
-        try:
-            said = broker.normalize([reply])
-        except ConnectorError:
-            conversation.withdraw()
-            raise
-        conversation.close(utc_now(), {"verdict": OK})
+        with ThreadPoolExecutor(max_workers=1) as pool:  # landing is compressing and waiting for the disk
+            landed = pool.submit(_land_file, conversation, path.name, reply, sha256)
+            try:
+                said = broker.normalize([reply])
+            except ConnectorError:
+                landed.result()
+                conversation.withdraw()
+                raise
+            landed.result()
         loaded = settle(con, conversation.landed, said).loaded
     publish.note_change(home)
     return Imported(path, loaded=loaded)
+
+
+def _land_file(conversation: landing.Conversation, name: str, reply: Reply, sha256: str) -> None:
+    conversation.exchange(
+        endpoint=reply.endpoint,
+        request={"file": name},
+        status=None,
+        headers={},
+        body=reply.body,
+        body_is_secret=False,
+        requested_at=reply.answered_at,
+        answered_at=reply.answered_at,
+        exchange_id=reply.exchange_id,
+        body_sha256=sha256,
+    )
+    conversation.close(utc_now(), {"verdict": OK})
 
 
 def _is_known(con: duckdb.DuckDBPyConnection, name: str, sha256: str, account: str | None) -> bool:

@@ -241,5 +241,6 @@ def endpoint_of(body: bytes, named: str | None = None) -> str:
         raise ContractViolation(
             f"This connector has no endpoint {named!r}.", remedy="Leave it out: statements tell themselves."
         )
-    require_statement(body)
+    if root_of(body) != STATEMENT:
+        require_statement(body)  # it raises, saying which error message this is
     return "GetStatement"

@@ -14,6 +14,8 @@ import xml2arrow
 from connectors.errors import ContractViolation
 
 COLUMNS = Path(__file__).with_name("statement.yaml")
+READ_ROWS = 200  # rows surveyed one by one; of a longer statement, then, one in each so many bytes
+STRIDE = 1 << 16
 NULL_WORDS = ("", "-", "--", "N/A")
 EXECUTION = "EXECUTION"
 
@@ -28,7 +30,8 @@ CONFIRM_NAMES = {
     "settleDate": "settleDateTarget",
 }
 
-_TAG = re.compile(rb"<(FlexStatement|Trades|TradeConfirms|Trade|TradeConfirm)[\s/>]")
+_SECTION = re.compile(rb"<(FlexStatement|Trades|TradeConfirms)[\s/>]")
+_ROW = re.compile(rb"<(Trade|TradeConfirm)\s[^>]*")
 _ATTRIBUTE = re.compile(r"\s([A-Za-z_][\w.-]*)\s*=")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
@@ -54,7 +57,7 @@ def read_statement(body: bytes) -> Statement:
     """Read a whole UTF-8 statement. Raises `ContractViolation` when the XML is broken."""
     with ThreadPoolExecutor(max_workers=1) as pool:  # the parser leaves the interpreter free
         parsing = pool.submit(_tables, body)
-        attributes, holds_section = survey(body)
+        attributes, holds_section = printed_attributes(body), sections(body)
         tables = parsing.result()
     response = tables["response"]
     return Statement(
@@ -75,7 +78,7 @@ def _tables(body: bytes) -> dict[str, pl.DataFrame]:
 
 
 def _cleaned(frame: pl.DataFrame) -> pl.DataFrame:
-    text = pl.col(pl.String).str.strip_chars()
+    text = pl.col(pl.String)
     return frame.rename({"<statement>": "statement"}).with_columns(
         pl.when(~text.is_in(NULL_WORDS)).then(text).name.keep()
     )
@@ -91,25 +94,27 @@ def _executions(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def survey(body: bytes) -> tuple[dict[str, frozenset[str]], list[bool]]:
-    """Name every attribute that execution rows print, by element, and tell which statements have a place for them.
+def sections(body: bytes) -> list[bool]:
+    """Tell of each statement whether it has a place for executions, be it empty."""
+    held: list[bool] = []
+    for tag in _SECTION.finditer(body):
+        if tag.group(1) == b"FlexStatement":
+            held.append(False)
+        else:
+            held[-1:] = [True]
+    return held
 
-    Rows of an element that print equally many attributes print the same ones, so one row of each count is read.
+
+def printed_attributes(body: bytes) -> dict[str, frozenset[str]]:
+    """Name every attribute that execution rows print, by element.
+
+    The boxes of a query are the same for all rows of an element, so of a long statement a sample is read.
     """
     found: dict[str, set[str]] = {}
-    seen: set[tuple[bytes, int]] = set()
-    holds_section: list[bool] = []
-    for tag in _TAG.finditer(body):
-        element = tag.group(1)
-        if element == b"FlexStatement":
-            holds_section.append(False)
-        elif element in (b"Trades", b"TradeConfirms"):
-            holds_section[-1:] = [True]
-        else:
-            end = body.find(b">", tag.start())
-            shape = (element, body.count(b"=", tag.start(), end))
-            if shape not in seen:
-                seen.add(shape)
-                text = _QUOTED.sub('""', body[tag.start() : end].decode(errors="replace"))
-                found.setdefault(element.decode(), set()).update(_ATTRIBUTE.findall(text))
-    return {element: frozenset(names) for element, names in found.items()}, holds_section
+    position, surveyed = 0, 0
+    while row := _ROW.search(body, position):
+        text = _QUOTED.sub('""', row.group().decode(errors="replace"))
+        found.setdefault(row.group(1).decode(), set()).update(_ATTRIBUTE.findall(text))
+        surveyed += 1
+        position = row.end() + (STRIDE if surveyed >= READ_ROWS else 0)
+    return {element: frozenset(names) for element, names in found.items()}
