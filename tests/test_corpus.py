@@ -15,10 +15,10 @@ import pytest
 from connectors.errors import AuthRequired, RateLimited, Rejected, Transient
 from connectors.ibkr_flex import replies
 from tests.importing import imported, rows
+from tests.test_invariant import printed
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 STATEMENTS = sorted((CORPUS / "ibkr_flex_xml").glob("*.xml"))
-EXECUTION_LEVELS = (None, "", "EXECUTION")
 
 pytestmark = pytest.mark.skipif(not STATEMENTS, reason="the shared corpus is not beside this checkout")
 
@@ -39,25 +39,6 @@ def by_file(name: str) -> Iterator[Any]:
         yield pytest.param(CORPUS / file, wanted, id=Path(file).stem[-40:])
 
 
-def printed(path: Path) -> list[dict[str, str]]:
-    """Read a statement's execution rows with a parser that shares nothing with ours."""
-    root = ElementTree.parse(path).getroot()
-    return [
-        {**element.attrib, "_account": statement.get("accountId", "")}
-        for statement in root.iter("FlexStatement")
-        for element in statement.iter()
-        if element.tag in ("Trade", "TradeConfirm") and element.get("levelOfDetail") in EXECUTION_LEVELS
-    ]
-
-
-def number(text: str | None) -> Decimal:
-    return Decimal((text or "0").replace(",", ""))
-
-
-def plain(value: Decimal) -> str:
-    return f"{value.normalize():f}" if value else "0"
-
-
 @pytest.mark.parametrize("path", STATEMENTS, ids=lambda path: path.stem[-40:])
 def test_every_file_loads_or_says_why_not(path: Path, tmp_path: Path) -> None:
     done = imported(tmp_path, [path])[0]
@@ -66,47 +47,6 @@ def test_every_file_loads_or_says_why_not(path: Path, tmp_path: Path) -> None:
         assert done.loaded.added + done.loaded.rejected == len(printed(path))
     else:
         assert "not a statement" in done.refused
-
-
-@pytest.mark.parametrize("path", STATEMENTS, ids=lambda path: path.stem[-40:])
-def test_sums_over_executions_equal_the_rows_of_the_statement(path: Path, tmp_path: Path) -> None:
-    done = imported(tmp_path, [path])[0]
-    if done.refused:
-        pytest.skip("an envelope, not a statement")
-    rejected = {row["raw_row"] for row in rows(tmp_path, "select raw_row from quarantine")}
-    kept = [row for place, row in enumerate(printed(path)) if place not in rejected]
-    quantity: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
-    gross: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
-    commission: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
-    for row in kept:
-        account = row.get("accountId") or row["_account"]
-        quantity[account, row["symbol"], row["currency"]] += number(row["quantity"])
-        gross[account, row["symbol"], row["currency"]] += number(row.get("proceeds"))
-        asset = row.get("ibCommissionCurrency") or row.get("commissionCurrency") or ""
-        commission[account, asset] -= number(row.get("ibCommission") or row.get("commission"))
-    found = rows(
-        tmp_path,
-        """
-        select
-            account,
-            symbol,
-            currency,
-            sum(signed_qty) as quantity,
-            coalesce(sum(gross_trade_amt), 0) as gross
-        from executions
-        group by all
-        """,
-    )
-    assert {(row["account"], row["symbol"], row["currency"]): row["quantity"] for row in found} == {
-        key: plain(value) for key, value in quantity.items()
-    }
-    assert {(row["account"], row["symbol"], row["currency"]): row["gross"] for row in found} == {
-        key: plain(value) for key, value in gross.items()
-    }
-    fees = rows(tmp_path, "select account, coalesce(asset, '') as asset, sum(amount) as amount from fees group by all")
-    assert {(row["account"], row["asset"]): row["amount"] for row in fees} == {
-        key: plain(value) for key, value in commission.items()
-    }
 
 
 @pytest.mark.parametrize(("path", "wanted"), by_file("expected_fills"))
