@@ -67,7 +67,6 @@ FILLABLE = (
     "contract_multiplier",
     "gross_trade_amt",
     "net_money",
-    "fee_entries",
     "taxes",
     "fx_rate_to_base",
     "realized_pnl",

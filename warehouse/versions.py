@@ -154,6 +154,7 @@ create or replace temp table fillers as
 select
     twins.better_hash as row_hash,
     min(lesser_told.first_seen_at) as first_seen_at,
+    any_value(lesser_told.fee_entries order by lesser.source_rank desc, lesser.key_rank desc, lesser.row_key) as fee_entries,
     {listed(FILLABLE, "any_value(lesser.{0} order by lesser.source_rank desc, lesser.key_rank desc, lesser.row_key) as {0}")}
 from twins
 inner join latest as lesser_told
@@ -166,12 +167,8 @@ inner join touched_reports as lesser
 group by twins.better_hash
 """
 
-_PLAIN = tuple(
-    column
-    for column in PUBLIC
-    if column
-    not in (*FILLABLE, "commission", "comm_currency", "fee_status", "status", "first_seen_at", "last_changed_at")
-)
+_JUDGED = ("commission", "comm_currency", "fee_status", "fee_entries", "status", "first_seen_at", "last_changed_at")
+_PLAIN = tuple(column for column in PUBLIC if column not in (*FILLABLE, *_JUDGED))
 
 NEW_ROWS = f"""
 create or replace temp table new_rows as
@@ -196,8 +193,8 @@ with filled as (
         or fillers.row_hash is not null
         or carriers.row_hash is not null
         or judged.first_seen_at <> report.first_seen_at as is_merged,
-        case when carriers.row_hash is null then coalesce(report.fee_entries, fillers.fee_entries) else carriers.fee_entries end
-            as fill_fee_entries,
+        coalesce(entries_of(report.fee_entries, report.commission, report.comm_currency), fillers.fee_entries) as every_fee,
+        case when carriers.row_hash is null then every_fee else carriers.fee_entries end as fill_every_fee,
         case when carriers.row_hash is null then coalesce(report.taxes, fillers.taxes) else carriers.taxes end as fill_taxes
     from judged
     inner join touched_reports as report
@@ -209,12 +206,14 @@ with filled as (
 )
 
 select
-    *,
-    commission_of(fee_entries) as commission,
-    comm_currency_of(fee_entries) as comm_currency,
-    fee_status_of(fee_entries) as fee_status,
-    commission_of(fill_fee_entries) as fill_commission,
-    comm_currency_of(fill_fee_entries) as fill_comm_currency,
-    fee_status_of(fill_fee_entries) as fill_fee_status
+    * exclude (every_fee, fill_every_fee),
+    commission_of(every_fee) as commission,
+    comm_currency_of(every_fee) as comm_currency,
+    fee_status_of(every_fee) as fee_status,
+    several_of(every_fee) as fee_entries,
+    commission_of(fill_every_fee) as fill_commission,
+    comm_currency_of(fill_every_fee) as fill_comm_currency,
+    fee_status_of(fill_every_fee) as fill_fee_status,
+    several_of(fill_every_fee) as fill_fee_entries
 from filled
 """

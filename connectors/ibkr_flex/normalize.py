@@ -10,6 +10,7 @@ import polars as pl
 from connectors.connector import Reply
 from connectors.contract import (
     DRIFT,
+    FEE,
     INSTRUMENT,
     MONEY,
     STATEMENT,
@@ -164,7 +165,6 @@ def _negated(column: str) -> pl.Expr:
 def _reports(rows: pl.DataFrame) -> pl.DataFrame:
     """Name the columns of `contract.REPORT`."""
     commission = _negated("ibCommission")
-    entry = pl.concat_list(pl.struct(asset="ibCommissionCurrency", amount=commission, kind=pl.lit("trade", pl.String)))
     nothing: dict[str, Any] = {
         "last_liquidity_ind": pl.String,
         "leverage": MONEY,
@@ -188,7 +188,7 @@ def _reports(rows: pl.DataFrame) -> pl.DataFrame:
         commission=commission,
         comm_currency="ibCommissionCurrency",
         fee_status=pl.when(commission.is_null()).then(pl.lit("pending")).otherwise(pl.lit("known")),
-        fee_entries=pl.when(commission.is_not_null()).then(entry),
+        fee_entries=pl.lit(None, pl.List(FEE)),  # IBKR charges one fee an execution; commission tells it all
         taxes="charged_taxes",
         fx_rate_to_base="fxRateToBase",
         realized_pnl="fifoPnlRealized",

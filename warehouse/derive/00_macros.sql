@@ -15,6 +15,16 @@ create or replace temp macro seeks_by_terms(exec_type, ref_row_key, ref_trade_id
 create or replace temp macro two_business_days_after(day) as
 day + case isodow(day) when 4 then 4 when 5 then 4 when 6 then 3 else 2 end;
 
+-- Every fee of a row; the column itself is null where commission tells it all.
+create or replace temp macro entries_of(entries, commission, comm_currency) as
+coalesce(
+    entries,
+    case when commission is not null then [{'asset': comm_currency, 'amount': commission, 'kind': 'trade'}] end
+);
+
+create or replace temp macro several_of(entries) as
+case when len(entries) > 1 or entries[1].kind <> 'trade' then entries end;
+
 -- Say of a row's fees: not told, one entry for the trade, or several.
 create or replace temp macro trade_entries(entries) as
 list_filter(entries, lambda entry: entry.kind = 'trade');

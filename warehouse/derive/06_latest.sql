@@ -29,7 +29,7 @@ select
     coalesce(report_date, book_date) as report_date,
     row_order,
     status,
-    fee_entries,
+    entries_of(fee_entries, commission, comm_currency) as fee_entries,
     taxes,
     first_seen_at as told_at,
     min(first_seen_at) over (partition by row_hash) as first_seen_at,

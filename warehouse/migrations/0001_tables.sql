@@ -90,7 +90,7 @@ comment on column execution_reports.net_money is 'NetMoney (118): the broker''s 
 comment on column execution_reports.commission is 'Commission (12) in comm_currency: positive we paid, negative a rebate; null as fee_status says';
 comment on column execution_reports.comm_currency is 'CommCurrency (479)';
 comment on column execution_reports.fee_status is 'known, pending (not told yet) or multiple (several entries in fees)';
-comment on column execution_reports.fee_entries is 'Every fee of the row: asset, amount (positive we paid), kind; the view fees lists them';
+comment on column execution_reports.fee_entries is 'Every fee of the row where there are several: asset, amount (positive we paid), kind; null where commission tells all';
 comment on column execution_reports.taxes is 'Taxes in currency as the broker reports them: negative paid';
 comment on column execution_reports.fx_rate_to_base is 'Base currency per unit of currency, as the broker reports it';
 comment on column execution_reports.realized_pnl is 'Realised profit and loss in currency, as the broker reports it';
@@ -216,7 +216,7 @@ comment on column merged_rows.net_money is 'NetMoney (118): the broker''s net ca
 comment on column merged_rows.commission is 'Commission (12) in comm_currency: positive we paid, negative a rebate; null as fee_status says';
 comment on column merged_rows.comm_currency is 'CommCurrency (479)';
 comment on column merged_rows.fee_status is 'known, pending (not told yet) or multiple (several entries in fees)';
-comment on column merged_rows.fee_entries is 'Every fee of the row: asset, amount (positive we paid), kind; the view fees lists them';
+comment on column merged_rows.fee_entries is 'Every fee of the row where there are several: asset, amount (positive we paid), kind; null where commission tells all';
 comment on column merged_rows.taxes is 'Taxes in currency as the broker reports them: negative paid';
 comment on column merged_rows.fx_rate_to_base is 'Base currency per unit of currency, as the broker reports it';
 comment on column merged_rows.realized_pnl is 'Realised profit and loss in currency, as the broker reports it';
@@ -331,7 +331,7 @@ comment on column past_fills.net_money is 'NetMoney (118): the broker''s net cas
 comment on column past_fills.commission is 'Commission (12) in comm_currency: positive we paid, negative a rebate; null as fee_status says';
 comment on column past_fills.comm_currency is 'CommCurrency (479)';
 comment on column past_fills.fee_status is 'known, pending (not told yet) or multiple (several entries in fees)';
-comment on column past_fills.fee_entries is 'Every fee of the row: asset, amount (positive we paid), kind; the view fees lists them';
+comment on column past_fills.fee_entries is 'Every fee of the row where there are several: asset, amount (positive we paid), kind; null where commission tells all';
 comment on column past_fills.taxes is 'Taxes in currency as the broker reports them: negative paid';
 comment on column past_fills.fx_rate_to_base is 'Base currency per unit of currency, as the broker reports it';
 comment on column past_fills.realized_pnl is 'Realised profit and loss in currency, as the broker reports it';

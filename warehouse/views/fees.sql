@@ -15,6 +15,11 @@ select
 from (
     select
         *,
-        unnest(fee_entries) as entry
+        unnest(
+            coalesce(
+                fee_entries,
+                case when commission is not null then [{'asset': comm_currency, 'amount': commission, 'kind': 'trade'}] end
+            )
+        ) as entry
     from execution_rows
 ) as charged;
