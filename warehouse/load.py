@@ -69,7 +69,8 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
         gaps = coverage.record(
             con, batch.statements, run.connection, run.asked, run.run_id, run.verdict, run.finished_at
         )
-        con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [run.finished_at])
+        told_at = batch.exchanges.filter(pl.col("kind") == "exchange")["answered_at"].max() or run.finished_at
+        con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [told_at])
         added, revised, cancelled = _merge_reports(con, batch.reports)
         _merge_instruments(con, batch.instruments)
         rejected = _merge_quarantine(con, batch)

@@ -186,7 +186,6 @@ with filled as (
         judged.family,
         judged.stands,
         judged.ended_by,
-        judged.ended_at,
         judged.finding,
         report.version > 1
         or judged.is_unconfirmed

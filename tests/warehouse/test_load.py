@@ -214,3 +214,20 @@ def test_a_statement_without_a_section_for_trades_proves_nothing() -> None:
         ("complete", 0)
     ]
     assert con.execute("select verified_until::varchar from watermarks").fetchall() == [("2026-05-01",)]
+
+
+@pytest.mark.parametrize("case", TANGLED)
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_stood_after_any_load_can_be_asked_ever_after(case: str, data: st.DataObject) -> None:
+    days = days_of(case)
+    order = data.draw(st.permutations([[day] for day in days]))
+    con = empty_warehouse()
+    columns = "row_key, signed_qty, last_px, commission, comm_currency, taxes, status"
+    stood = []
+    for hour, chosen in enumerate(order):
+        load_statement(con, statement_of(days, chosen), hour=hour)
+        stood.append(sorted(con.execute(f"select {columns} from fills").fetchall(), key=repr))
+    as_of = f"select {columns} from fills_as_of(timestamp '2026-06-01 12:00:00' + to_hours(?))"
+    for hour, fills in enumerate(stood):
+        assert sorted(con.execute(as_of, [hour]).fetchall(), key=repr) == fills

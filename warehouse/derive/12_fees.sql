@@ -12,7 +12,6 @@ select
     told.taxes,
     families.family,
     coalesce(cancel.row_key, correction.row_key) as ended_by,
-    coalesce(cancel.told_at, correction.told_at) as ended_at,
     cancel.row_hash is not null or netted.by_hash is not null as is_cancelled,
     late.row_hash is not null as is_unconfirmed,
     told.exec_type <> 'CANCEL'

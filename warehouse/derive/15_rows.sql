@@ -1,4 +1,4 @@
--- Exchange what stood for what stands, and keep each fill that stood otherwise as it stood.
+-- Exchange what stood for what stands, and keep each fill that stood otherwise as it stood, until this load's moment.
 
 insert into past_fills by name
 select
@@ -50,68 +50,15 @@ select
     old.last_changed_at,
     old.exchange_id,
     old.raw_row,
-    case
-        when new.stands then new.last_changed_at
-        else coalesce(new.ended_at, better.told_at, (select moment from load_moment))
-    end as superseded_at,
+    case when new.stands then new.last_changed_at else (select moment from load_moment) end as superseded_at,
     old.row_hash
 from old_rows as old
 left join new_rows as new using (row_hash)
-left join (
-    select
-        twins.lesser_hash as row_hash,
-        max(latest.told_at) as told_at
-    from twins
-    inner join latest
-        on latest.row_hash = twins.better_hash
-        and latest.source = twins.better_source
-    group by twins.lesser_hash
-) as better using (row_hash)
 where old.stands
     and (
         new.row_hash is null
         or not new.stands
-        or row(
-            new.exec_type,
-            new.exec_ref_id,
-            new.side,
-            new.signed_qty,
-            new.last_px,
-            new.currency,
-            new.gross_trade_amt,
-            new.net_money,
-            new.fill_commission,
-            new.fill_comm_currency,
-            new.fill_fee_entries,
-            new.fill_taxes,
-            new.realized_pnl,
-            new.transact_time,
-            new.trade_date,
-            new.settl_date,
-            new.report_date,
-            new.source,
-            new.status
-        ) is distinct from row(
-            old.exec_type,
-            old.exec_ref_id,
-            old.side,
-            old.signed_qty,
-            old.last_px,
-            old.currency,
-            old.gross_trade_amt,
-            old.net_money,
-            old.fill_commission,
-            old.fill_comm_currency,
-            old.fill_fee_entries,
-            old.fill_taxes,
-            old.realized_pnl,
-            old.transact_time,
-            old.trade_date,
-            old.settl_date,
-            old.report_date,
-            old.source,
-            old.status
-        )
+        or new.last_changed_at > old.last_changed_at
     );
 
 delete from merged_rows
@@ -120,7 +67,7 @@ where row_hash in (select row_hash from touched)
     and book_date <= (select max(book_last) from touched);
 
 insert into merged_rows by name
-select * exclude (family, is_merged, ended_at)
+select * exclude (family, is_merged)
 from new_rows
 where is_merged;
 
