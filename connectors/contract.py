@@ -10,7 +10,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +167,7 @@ def _stack(frames: Sequence[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFra
 
 PLAIN_DECIMAL = r"^-?[0-9]{1,16}(\.[0-9]{1,12})?$"
 GROUPED_DECIMAL = re.compile(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$")
+ANY_DECIMAL = re.compile(r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$")
 INTEGER_DIGITS = 16
 DECIMALS = 12
 
@@ -198,16 +199,19 @@ def _read_odd_decimals(frame: pl.DataFrame, column: str, odd: list[str]) -> pl.D
 
 def _plain_decimal(text: str) -> tuple[str | None, str | None]:
     """Write a number without exponent, grouping or superfluous zeros; else name the rule it breaks."""
-    try:
-        number = Decimal(text.replace(",", "") if GROUPED_DECIMAL.match(text) else text)
-    except InvalidOperation:
+    bare = text.strip()
+    bare = bare.replace(",", "") if GROUPED_DECIMAL.match(bare) else bare
+    if not ANY_DECIMAL.match(bare):
         return None, "not_a_number"
-    if not number.is_finite():
-        return None, "not_a_number"
-    _, digits, exponent = number.normalize().as_tuple()
-    if not isinstance(exponent, int) or -exponent > DECIMALS or len(digits) + exponent > INTEGER_DIGITS:
-        return (None, "decimal_loss") if any(digits) else ("0", None)
-    return f"{number.normalize():f}", None
+    sign, digits, exponent = Decimal(bare).as_tuple()
+    assert isinstance(exponent, int)  # noqa: S101  (the pattern lets no NaN or Infinity through)
+    written = "".join(map(str, digits)).rstrip("0")
+    exponent += len(digits) - len(written)
+    if not written:
+        return "0", None
+    if -exponent > DECIMALS or len(written.lstrip("0")) + exponent > INTEGER_DIGITS:
+        return None, "decimal_loss"
+    return f"{Decimal((sign, tuple(map(int, written)), exponent)):f}", None
 
 
 def _unread(fault: str) -> pl.Expr:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from filelock import FileLock
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
@@ -54,7 +53,7 @@ def ended(summary: Summary) -> Any:
 
 def sync(where: Path, connection: Connection, asked: Asked) -> Outcome:
     """Ask one connection for what is missing. Two runs over one connection take turns, so the second finds it done."""
-    with _alone(where, connection.name):
+    with steps.alone(where, connection.name):
         before = _state_before(where, connection.name)
         if before and before.state == State.RATE_LIMITED and before.retry_at and before.retry_at > steps.utc_now():
             return _still_shut(connection.name, before)
@@ -149,12 +148,6 @@ def _still_shut(connection: str, before: KnownState) -> Outcome:
 def _state_before(where: Path, connection: str) -> KnownState | None:
     with db.writer(where) as con:
         return states.state_of(con, connection)
-
-
-def _alone(where: Path, connection: str) -> FileLock:
-    """Hold a lock that dies with its process, so a killed run keeps nobody waiting."""
-    (where / "locks").mkdir(parents=True, exist_ok=True)
-    return FileLock(where / "locks" / f"{connection}.lock")
 
 
 def _progress(connection: str) -> UUID:

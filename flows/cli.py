@@ -185,6 +185,9 @@ def backfill(
     until: Annotated[datetime | None, typer.Option(formats=DAY, help="Last day, exclusive.")] = None,
 ) -> None:
     """Fetch history from the brokers: what is not there yet."""
+    from flows.connections import prefer_quiet_prefect  # noqa: PLC0415
+
+    prefer_quiet_prefect(_home())
     from flows.backfill import backfill as run  # noqa: PLC0415
 
     try:
@@ -229,7 +232,9 @@ def compact() -> None:
     from warehouse.compact import compact as gather  # noqa: PLC0415
 
     done = gather(_home())
-    console.line(f"{done.files_before} landed files before, {done.files_after} now.")
+    console.line(
+        f"{done.files_before} landed files before, {done.files_after} now; of days that are over, each is one."
+    )
 
 
 class Form(StrEnum):
@@ -340,7 +345,7 @@ def explain(
 def sandbox(
     seed: Annotated[int, typer.Option(help="Which invented history.")] = 7,
     fault: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A fault to show; may be repeated.")] = None,
-    port: Annotated[int, typer.Option(help="The port on loopback; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="The port on loopback; 0 takes a free one.", min=0, max=65535)] = 0,
 ) -> None:
     """Run the sandbox brokers until Ctrl-C; one line of JSON says where they are."""
     from connectors.ibkr_flex import sandbox as flex  # noqa: PLC0415
@@ -382,6 +387,7 @@ def _checks(home: Path) -> list[tuple[bool, str]]:
     if env.exists():
         mode = env.stat().st_mode & 0o777
         results.append((not mode & PUBLIC_TO_NOBODY, f".env has mode {mode:04o}; only you may read it: chmod 600 .env"))
+    results.append(_configured())
     if not (home / db.READER).exists():
         return [*results, (True, "nothing is loaded yet")]
     with db.reader(home) as con:
@@ -391,6 +397,17 @@ def _checks(home: Path) -> list[tuple[bool, str]]:
         (True, f"the reader's file was published {console.shown(publish.published_at(home))}"),
         *((False, f"the {row['broker']} query does not print {row['fields']}: tick them in it") for row in silent),
     ]
+
+
+def _configured() -> tuple[bool, str]:
+    """Check that the environment describes a connection; only the broker can tell whether its token is good."""
+    from flows.connections import NotConfigured, connections  # noqa: PLC0415
+
+    try:
+        names = ", ".join(connection.name for connection in connections())
+    except NotConfigured as exc:
+        return False, str(exc)
+    return True, f"configured: {names}; the first backfill shows whether the token is good"
 
 
 if __name__ == "__main__":

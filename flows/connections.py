@@ -89,6 +89,16 @@ def settings() -> Any:
         raise NotConfigured(f"A setting is not JSON, as it must be: {exc}.") from None
 
 
+def prefer_quiet_prefect(where: Path) -> None:
+    """Keep a Prefect that nobody has set up beside our own files, and let it tell nobody of us; the user's settings win."""
+    for name, value in (
+        ("PREFECT_HOME", str(where / "prefect")),
+        ("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
+        ("DO_NOT_TRACK", "1"),
+    ):
+        os.environ.setdefault(name, value)
+
+
 def retry_delays() -> list[float]:
     """Tell how long to wait before each new attempt: FILLHOUSE_RETRY_DELAYS, a JSON list of seconds."""
     return list(settings().retry_delays)

@@ -39,7 +39,8 @@ select
     last_qty as quantity,
     last_px as price,
     currency,
-    commission
+    commission,
+    comm_currency as "paid in"
 from fills
 order by book_date desc, transact_time desc nulls last, row_key desc
 limit ?

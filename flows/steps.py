@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from filelock import FileLock, Timeout
 
 from connectors.connector import Connector, Reply
 from connectors.contract import Normalized
@@ -184,17 +185,31 @@ def load_conversation(home: Path, conversation_id: str) -> Loaded:
 def recover(home: Path) -> int:
     """Load what was landed by runs that died before they could; gives how many conversations that were.
 
-    One that cannot be read is recorded as such and keeps no other from being loaded.
+    One that cannot be read is recorded as such and keeps no other from being loaded; one that still goes on, in a
+    process that holds its connection, is that process's to load.
     """
-    found = {path.name.rsplit("-", 1)[0] for path in landing.landed_files(home) if not path.name.startswith("compact-")}
+    found = {
+        path.name.rsplit("-", 1)[0]: path.parent.parent.name.removeprefix("connection=")
+        for path in landing.landed_files(home)
+        if not path.name.startswith("compact-")
+    }
     if not found:
         return 0
     with db.writer(home) as con:
         known = {row[0] for row in con.execute("select distinct conversation_id from exchanges").fetchall()}
-    for conversation_id in sorted(found - known):
-        with suppress(ConnectorError):
+    left = sorted(found.keys() - known)
+    recovered = 0
+    for conversation_id in left:
+        with suppress(ConnectorError, Timeout), alone(home, found[conversation_id]).acquire(timeout=0):
+            recovered += 1
             load_conversation(home, conversation_id)
-    return len(found - known)
+    return recovered
+
+
+def alone(home: Path, connection: str) -> FileLock:
+    """Give the lock of whoever holds a conversation over a connection. It dies with its process."""
+    (home / "locks").mkdir(parents=True, exist_ok=True)
+    return FileLock(home / "locks" / f"{connection}.lock")
 
 
 def _is_loaded(con: duckdb.DuckDBPyConnection, conversation_id: str) -> bool:

@@ -56,9 +56,9 @@ def record(
     rows: list[dict[str, Any]] = []
     gaps: list[str] = []
     for account in _accounts(statements):
-        if asked is None and account["returned_since"] is None:
+        if asked is None and None in (account["returned_since"], account["returned_until"]):
             continue
-        wanted = asked or Asked(account["returned_since"], account["returned_until"])
+        wanted = asked or Asked(account["returned_since"], _last_said(statements, account))
         status, reason = verdict_on(wanted, account)
         if not account.pop("holds_section"):
             account |= {"returned_since": None, "returned_until": None}  # nothing was returned of what was asked
@@ -81,20 +81,42 @@ def record(
     return gaps
 
 
-def _accounts(statements: pl.DataFrame) -> list[dict[str, Any]]:
-    """Give one answer an account and channel: a query that breaks out by day answers in many statements."""
-    return (
-        statements.group_by("broker", "source", "source_rank", "account", maintain_order=True)
-        .agg(
-            pl.col("returned_since").min(),
-            pl.col("returned_until").max(),
-            pl.col("holds_section").all(),
-            pl.col("row_count").sum(),
-            pl.col("broker_count").sum() if statements["broker_count"].count() else pl.lit(None).alias("broker_count"),
-            pl.col("exchange_id").last(),
-        )
-        .to_dicts()
+def _last_said(statements: pl.DataFrame, account: dict[str, Any]) -> date:
+    """Give the end of the last statement of an account: what a file that was asked for nothing says it covers."""
+    own = statements.filter(
+        (pl.col("source") == account["source"]) & pl.col("account").eq_missing(pl.lit(account["account"], pl.String))
     )
+    last = own["returned_until"].max()
+    assert isinstance(last, date)  # noqa: S101  (the caller has looked)
+    return last
+
+
+def _accounts(statements: pl.DataFrame) -> list[dict[str, Any]]:
+    """Give one answer an account and channel: a query that breaks out by day answers in many statements.
+
+    What is returned is their first unbroken span: behind a missing day nothing counts.
+    """
+    answers: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for said in statements.sort("returned_since", nulls_last=True).iter_rows(named=True):
+        answer = answers.setdefault((said["source"], said["account"]), {**said, "row_count": 0})
+        answer["row_count"] += said["row_count"]
+        answer["holds_section"] = answer["holds_section"] and said["holds_section"]
+        since, until = said["returned_since"], said["returned_until"]
+        if None not in (since, until, answer["returned_until"]) and not business_days(answer["returned_until"], since):
+            answer["returned_until"] = max(answer["returned_until"], until)
+    kept = (
+        "broker",
+        "source",
+        "source_rank",
+        "account",
+        "returned_since",
+        "returned_until",
+        "holds_section",
+        "row_count",
+        "broker_count",
+        "exchange_id",
+    )
+    return [{name: answer[name] for name in kept} for answer in answers.values()]
 
 
 def move_watermarks(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
@@ -138,16 +160,25 @@ def move_watermarks(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
 
 
 def missing_windows(con: duckdb.DuckDBPyConnection, connection: str, asked: Asked) -> list[Asked]:
-    """Give the parts of a span that no answer has returned yet, oldest first: where a backfill continues."""
+    """Give the parts of a span that no answer has returned yet, oldest first: where a backfill continues.
+
+    An answer covers what it returned for the account that it ends earliest for; one that begins later for an account
+    found no older days there. Only answers of the connection's most authoritative channel count.
+    """
     covered = con.execute(
         """
-        select returned_since, returned_until
+        select
+            min(returned_since) as since,
+            min(returned_until) as until
         from coverage
         where connection = ?
-            and returned_since is not null
-        order by returned_since, returned_until
+            and source is not null
+        group by exchange_id
+        having count(*) = count(returned_since)
+            and max(source_rank) = (select max(source_rank) from coverage where connection = ?)
+        order by since, until
         """,
-        [connection],
+        [connection, connection],
     ).fetchall()
     gaps, start = [], asked.since
     for since, until in covered:

@@ -97,6 +97,7 @@ def derive_again(con: duckdb.DuckDBPyConnection) -> None:
     with transaction(con):
         con.execute(_sql("00_macros"))
         con.execute("create or replace temp table load_moment as select null::timestamp as moment")
+        con.execute(_sql("03_verified"))
         con.execute("create or replace temp table touched as select row_hash, book_first, book_last from links")
         con.execute("create or replace temp table stored_reports as select * from execution_reports")
         con.execute("create or replace temp table new_reports as select * from execution_reports limit 0")
@@ -116,8 +117,9 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     con.unregister("incoming")
     con.unregister("incoming_alone")
     alone = reports.height - len(tangled)
-    con.execute(_sql("03_touched"))
-    _until_stable(con, "select count(*) from touched_families", "04_widen")
+    con.execute(_sql("03_verified"))
+    con.execute(_sql("04_touched"))
+    _until_stable(con, "select count(*) from touched_families", "05_widen")
     con.execute(_sql("05_stored"))
     con.execute(versions.DROP_KNOWN)
     if not _scalar(con, "select (select count(*) from batch) + (select count(*) from touched)"):

@@ -96,7 +96,9 @@ def _difference(con: duckdb.DuckDBPyConnection, table: str, columns: str) -> tup
 
 
 def swap(home: Path) -> None:
-    """Put the rebuilt file in the old one's place. The writer's lock is held, both files are closed and checkpointed."""
+    """Put the rebuilt file in the old one's place. The writer's lock is held, and the rebuilt file closed and checkpointed."""
+    with duckdb.connect(home / WRITER) as old:
+        old.execute("checkpoint")  # so that no log is left that the new file could be taken to own
     (home / REBUILT).replace(home / WRITER)
     (home / f"{WRITER}.wal").unlink(missing_ok=True)
     folder = os.open(home, os.O_RDONLY)

@@ -14,8 +14,8 @@ FLAGS = """false as is_latest,
 # A reply read again, or read in another file, tells nothing new.
 DROP_KNOWN = f"""
 delete from batch
-where row_hash in (
-    select told.row_hash
+where rowid in (
+    select told.rowid
     from batch as told
     inner join stored_reports as stored
         on stored.row_hash = told.row_hash

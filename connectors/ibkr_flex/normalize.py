@@ -85,7 +85,8 @@ def _headers(statement: Statement, reply: Reply) -> pl.DataFrame:
         "reading_fault",
         account=pl.coalesce("accountId", pl.lit(reply.asked_account, pl.String)),
         returned_since="fromDate",
-        returned_until=pl.col("toDate").dt.offset_by("1d"),
+        # A day is told in full only by a statement written after it.
+        returned_until=pl.min_horizontal(pl.col("toDate").dt.offset_by("1d"), "clock_date"),
         broker_clock=pl.coalesce("transact_time", pl.col("clock_date").cast(pl.Datetime("us"))),
     )
 

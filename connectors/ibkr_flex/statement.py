@@ -88,7 +88,7 @@ def _executions(frame: pl.DataFrame) -> pl.DataFrame:
     """Keep the rows of level EXECUTION or of no level, numbered as they stand in the file."""
     return (
         _cleaned(frame)
-        .filter(pl.col("levelOfDetail").is_null() | (pl.col("levelOfDetail") == EXECUTION))
+        .filter(pl.col("levelOfDetail").is_null() | (pl.col("levelOfDetail").str.to_uppercase() == EXECUTION))
         .drop("<row>")
         .with_row_index("raw_row")
     )

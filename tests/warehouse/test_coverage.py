@@ -45,15 +45,30 @@ def test_what_a_short_answer_did_return_is_not_asked_again() -> None:
     con = empty_warehouse()
     con.execute(
         """
-        insert into coverage (connection, since, until, returned_since, returned_until, status)
+        insert into coverage (connection, source, source_rank, exchange_id, since, until, returned_since, returned_until, status)
         values
-            ('c', date '2025-01-01', date '2026-01-01', date '2025-03-03', date '2025-06-02', 'partial'),
-            ('c', date '2026-01-01', date '2026-02-01', null, null, 'failed'),
-            ('other', date '2025-01-01', date '2026-01-01', date '2025-01-01', date '2026-01-01', 'complete')
+            ('c', 's', 1, 'e1', date '2025-01-01', date '2026-01-01', date '2025-03-03', date '2025-06-02', 'partial'),
+            ('c', null, null, null, date '2026-01-01', date '2026-02-01', null, null, 'failed'),
+            ('o', 's', 1, 'e2', date '2025-01-01', date '2026-01-01', date '2025-01-01', date '2026-01-01', 'complete')
         """
     )
     missing = missing_windows(con, "c", Asked(date(2025, 1, 1), date(2026, 2, 1)))
     assert missing == [Asked(date(2025, 1, 1), date(2025, 3, 3)), Asked(date(2025, 6, 2), date(2026, 2, 1))]
+
+
+def test_an_answer_that_is_short_for_one_account_is_asked_again_for_what_that_one_lacks() -> None:
+    con = empty_warehouse()
+    con.execute(
+        """
+        insert into coverage (connection, source, source_rank, exchange_id, account, returned_since, returned_until, status)
+        values
+            ('c', 'better', 2, 'e1', 'U1', date '2026-01-05', date '2026-01-10', 'complete'),
+            ('c', 'better', 2, 'e1', 'U2', date '2026-01-05', date '2026-01-07', 'partial'),
+            ('c', 'lesser', 1, 'e2', 'U1', date '2026-01-05', date '2026-01-17', 'complete')
+        """
+    )
+    week = Asked(date(2026, 1, 5), date(2026, 1, 10))
+    assert missing_windows(con, "c", week) == [Asked(date(2026, 1, 7), date(2026, 1, 10))]
 
 
 def test_business_days_are_counted_half_open() -> None:

@@ -9,7 +9,7 @@ where exec_id is not null
 union all
 select
     row_hash,
-    link(broker, account, 'trade ' || coalesce(ref_trade_id, trade_id)) as tie
+    link(broker, account, 'trade ' || coalesce(ref_trade_id, trade_id) || ' ' || symbol) as tie
 from told
 where coalesce(ref_trade_id, trade_id) is not null
 union all

@@ -45,17 +45,7 @@ left join (
     and clash.account = told.account
     and clash.source = told.source
     and clash.exec_id = told.exec_id
-left join (
-    select distinct row.row_hash
-    from told as row
-    inner join watermarks as mark
-        on mark.broker = row.broker
-        and mark.account = row.account
-        and mark.source_rank > row.source_rank
-        and mark.verified_since <= row.book_date
-        and mark.verified_until > two_business_days_after(row.book_date)
-    where row.status = 'provisional'
-) as late on late.row_hash = told.row_hash;
+left join late on late.row_hash = told.row_hash;
 
 create or replace temp table carriers as
 with burdens as (

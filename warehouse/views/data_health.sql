@@ -30,13 +30,14 @@ select
 from quarantine
 union all
 select
-    case when asked.until <= known.returned_since then 'before_history' else 'gap' end as kind,
-    case when asked.until <= known.returned_since then 'note' else 'error' end as severity,
+    case when asked.until <= known.returned_since and asked.reason like 'Rejected%' then 'before_history' else 'gap' end as kind,
+    case when asked.until <= known.returned_since and asked.reason like 'Rejected%' then 'note' else 'error' end as severity,
     asked.connection,
-    asked.since || ' to ' || (asked.until - 1) || ' is ' || asked.status || ': ' || coalesce(asked.reason, '') as what,
+    asked.since || ' to ' || (asked.until - 1) || coalesce(' for ' || asked.account, '') || ' is ' || asked.status
+    || ': ' || coalesce(asked.reason, '') as what,
     asked.recorded_at as since,
     case
-        when asked.until <= known.returned_since then 'None, if the account was opened later'
+        when asked.until <= known.returned_since and asked.reason like 'Rejected%' then 'None, if the account was opened later'
         else 'Run the backfill again'
     end as remedy
 from coverage as asked
@@ -66,6 +67,38 @@ where asked.status <> 'complete'
             and later.until = asked.until
             and later.account is not distinct from coalesce(asked.account, later.account)
             and later.recorded_at > asked.recorded_at
+    )
+union all
+select
+    'gap' as kind,
+    'error' as severity,
+    hole.connection,
+    hole.reached || ' to ' || (hole.returned_since - 1) || ' was never asked for' || coalesce(' for ' || hole.account, '') as what,
+    hole.recorded_at as since,
+    'Import or back-fill these days' as remedy
+from (
+    select
+        *,
+        max(returned_until) over (
+            partition by connection, source, account
+            order by returned_since, returned_until
+            rows between unbounded preceding and 1 preceding
+        ) as reached
+    from coverage
+    where returned_since is not null
+) as hole
+where hole.returned_since > hole.reached
+    and len(list_filter(
+        range(hole.reached::timestamp, hole.returned_since::timestamp, interval 1 day),
+        lambda day: isodow(day) < 6
+    )) > 0
+    and not exists (
+        select 1
+        from coverage as failed
+        where failed.connection = hole.connection
+            and failed.status <> 'complete'
+            and failed.since < hole.returned_since
+            and failed.until > hole.reached
     )
 union all
 select

@@ -21,10 +21,10 @@ union
 select links.family
 from links
 inner join execution_rows as held using (row_hash)
-inner join watermarks as mark
+inner join verified as mark
     on mark.broker = held.broker
     and mark.account = held.account
     and mark.source_rank > held.source_rank
-    and mark.verified_since <= held.book_date
-    and mark.verified_until > two_business_days_after(held.book_date)
+    and mark.since <= held.book_date
+    and mark.until > two_business_days_after(held.book_date)
 where held.status = 'provisional';
