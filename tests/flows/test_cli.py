@@ -31,7 +31,7 @@ from tests.importing import rows
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "tests" / "connectors" / "ibkr_flex" / "recorded"
 PLAIN = RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"
-NO_TRADES = RECORDED / "30_no_trades_section_and_empty_trades" / "1.xml"
+NO_TRADES = RECORDED / "30_no_trades_section_and_empty_trades" / "2.xml"
 ONE_BAD_ROW = RECORDED / "24_one_bad_row_among_good" / "1.xml"
 REBOOKED = sorted((RECORDED / "05_cancel_keeps_commission_then_rebook").glob("*.xml"))
 CHANGING = sorted((RECORDED / "41_value_that_changes_and_changes_back").glob("*.xml"))
@@ -384,6 +384,9 @@ def test_doctor_looks_at_the_folder_the_env_file_and_what_the_query_prints(
     terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    assert "No connection is configured" in terminal.run("doctor").stdout
+    monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_TOKEN", "invented")
+    monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_QUERY_ID", "917301")
     assert terminal.run("doctor").exit_code == 0
     (tmp_path / ".env").touch(mode=0o644)
     (tmp_path / ".env").chmod(0o644)
