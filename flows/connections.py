@@ -91,11 +91,10 @@ def settings() -> Any:
 
 def prefer_quiet_prefect(where: Path) -> None:
     """Keep a Prefect that nobody has set up beside our own files, and let it tell nobody of us; the user's settings win."""
-    for name, value in (
-        ("PREFECT_HOME", str(where / "prefect")),
-        ("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
-        ("DO_NOT_TRACK", "1"),
-    ):
+    quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    if not (Path.home() / ".prefect").exists():
+        quiet["PREFECT_HOME"] = str(where / "prefect")
+    for name, value in quiet.items():
         os.environ.setdefault(name, value)
 
 
