@@ -212,7 +212,7 @@ select
     several_of(every_fee) as fee_entries,
     commission_of(fill_every_fee) as fill_commission,
     comm_currency_of(fill_every_fee) as fill_comm_currency,
-    fee_status_of(fill_every_fee) as fill_fee_status,
+    case when every_fee is null then 'pending' else fee_status_of(fill_every_fee) end as fill_fee_status,
     several_of(fill_every_fee) as fill_fee_entries
 from filled
 """

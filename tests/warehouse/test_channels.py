@@ -185,6 +185,19 @@ def test_what_stayed_charged_never_moves_to_another_instrument() -> None:
     assert fills(con) == [("t:3", 5.0, 3.0)]
 
 
+def test_a_rebooking_whose_own_fee_is_not_told_yet_stays_pending() -> None:
+    con = loaded(
+        statement(
+            trade(**AF_IDS),
+            trade(**CANCEL, transactionID="2", origTransactionID="1", origTradeID="T1"),
+            trade(**{**AF_IDS, "transactionID": "3", "reportDate": "20260106"}, commission=""),
+        )
+    )
+    assert con.execute("select row_key, commission::double, fee_status from fills").fetchall() == [
+        ("t:3", 1.0, "pending")
+    ]
+
+
 def test_no_statement_covers_a_day_that_had_not_ended_when_it_was_written() -> None:
     con = loaded(statement(until="20261231", generated="20260201;080000"))
     assert con.execute("select verified_until::varchar from watermarks").fetchall() == [("2026-02-01",)]
