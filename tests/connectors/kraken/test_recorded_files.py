@@ -137,7 +137,7 @@ class Exchanged(NamedTuple):
 def exchanged(case: Path) -> dict[str, Exchanged]:
     """Net the legs of each refid that can make a fill; a refid with a leg in quarantine cannot."""
     legs: dict[str, list[Row]] = defaultdict(list)
-    for row in good(case, "ledgers"):
+    for row in {row.words["txid"]: row for row in good(case, "ledgers")}.values():
         legs[row.words["refid"]].append(row)
     whole = {row.words["refid"] for row in rows(case, "ledgers") if row not in good(case, "ledgers")}
     found = {}
@@ -225,6 +225,9 @@ def test_the_expectation_is_well_written(case: Path) -> None:
     assert all(set(finding) == {"about", "says"} for finding in want["findings"])
     for fill in want["fills"]:
         assert TIME.fullmatch(fill["transact_time"])
+        assert fill["account"] == "main"
+        assert fill["side"] in {"BUY", "SELL"}
+        assert fill.get("net_money") is None
         assert fill["signed_qty"] == ("" if fill["side"] == "BUY" else "-") + fill["last_qty"]
         for column in DECIMAL_COLUMNS & set(fill):
             assert fill[column] is None or DECIMAL.fullmatch(fill[column]), (column, fill[column])
@@ -270,6 +273,12 @@ def test_each_fill_tells_what_its_trade_row_tells(case: Path) -> None:
         assert fill.get("transact_time_raw", words["time"]) == words["time"]
         assert fill.get("order_id", words["ordertxid"]) == words["ordertxid"]
         assert fill.get("trade_id", words.get("trade_id")) == words.get("trade_id")
+        assert fill.get("time_zone_assumed", "UTC") == "UTC"
+        liquidity = {True: "ADDED", False: "REMOVED", None: None}[words.get("maker")]
+        assert fill.get("last_liquidity_ind", liquidity) == liquidity
+        assert fill.get("leverage", words.get("leverage")) == words.get("leverage")
+        kind = "CASH" if PAIRS[words["pair"]] == "EUR/USD" else "CRYPTO"
+        assert fill.get("security_type", kind) == kind
         assert Decimal(fill.get("margin", words["margin"])) == Decimal(words["margin"])
         assert fill["exec_type"] == ("BOOK" if words["ordertype"] == "settle-position" else "TRADE")
         assert fill["status"] == "final"
@@ -291,6 +300,8 @@ def test_each_ledger_fill_is_its_two_netted_assets(case: Path) -> None:
         assert Decimal(fill["signed_qty"]) == group.amounts[base]
         assert Decimal(fill["gross_trade_amt"]) == group.amounts[quote]
         assert (fill["last_px"], fill["exec_type"], fill["transact_time"]) == (None, "LEDGER", group.times[0])
+        assert fill.get("order_id") is None
+        assert fill.get("security_type", "CASH") == "CASH"
         assert fill["status"] == ("provisional" if "trade" in group.types else "final")
 
 
