@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import polars as pl
+
 from connectors.contract import Normalized
-from connectors.wire import Conversation, Window
+from connectors.wire import Call, Conversation, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,9 @@ class Reply:
     body: bytes = field(repr=False)
     answered_at: datetime
     asked_account: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)  # of the request, as landed; none for a file
+    is_live: bool = False  # fetched from the broker just then, rather than imported
+    is_context: bool = False  # landed earlier: it explains names in the others, and brings nothing itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,19 @@ class Connector:
     broker: str
     credentials: type
     limits: Limits
-    windows: Callable[[date, date], Sequence[Window]]  # how a span is cut into questions, oldest first
-    backfill: Callable[[Any, Window], Conversation]
+    windows: Callable[[datetime, datetime], Sequence[Window]]  # how a span is cut into questions, oldest first
+    backfill: Callable[[Any, Window, Sequence[Call]], Conversation]
     normalize: Callable[[Sequence[Reply]], Normalized]
     endpoint_of: Callable[[bytes, str | None], str]  # the endpoint a saved reply answers, checked against the one named
     pace_key: Callable[[Any], str]  # what the limits count by: a hash, never a secret
     preflight: Callable[[Any], Conversation] | None = None
-    incremental: Callable[[Any, Window], Conversation] | None = None
+    incremental: Callable[[Any, Window, Sequence[Call]], Conversation] | None = None
+    export: Callable[[Any, Window, Sequence[Call]], Conversation] | None = None  # a faster way to deep history
+    reference: Callable[[Any, Sequence[Call]], Conversation] | None = None  # how the broker names things
+    reference_endpoints: frozenset[str] = frozenset()  # whose latest replies are the context of all others
+    fills_of_legs: Callable[[pl.DataFrame, Sequence[Reply]], pl.DataFrame] | None = None  # from ledger entries alone
+    each_reply_stands: bool = False  # a reply is whole by itself, even in a conversation that failed
+    overlap: timedelta = timedelta(0)  # how far behind the last answer a sync begins: what is told late
+    is_open_always: bool = False  # trades on weekends too: no day without an answer is one without trades
+    channels: tuple[frozenset[str], ...] = ()  # a window is covered when each of these has been, by any of its channels
     feed: Callable[..., Conversation] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -127,8 +127,8 @@ STATEMENT: dict[str, Any] = {
     "source": pl.String,
     "source_rank": pl.Int8,
     "account": pl.String,
-    "returned_since": pl.Date,
-    "returned_until": pl.Date,  # half-open
+    "returned_since": TIME,  # or the broker's day, as its midnight
+    "returned_until": TIME,  # half-open
     "broker_clock": TIME,
     "holds_section": pl.Boolean,  # False: the reply has no place for executions, so it cannot tell that there were none
     "row_count": pl.Int64,
@@ -136,6 +136,38 @@ STATEMENT: dict[str, Any] = {
     "exchange_id": pl.String,
     "answered_at": TIME,
 }
+
+
+LEDGER: dict[str, Any] = {
+    "broker": pl.String,
+    "account": pl.String,
+    "entry_id": pl.String,
+    "ref_id": pl.String,
+    "exec_id": pl.String,  # the execution that the entry is a leg or a fee of
+    "entry_type": pl.String,
+    "entry_subtype": pl.String,
+    "asset": pl.String,  # its modern name, however it is held
+    "asset_raw": pl.String,
+    "asset_class": pl.String,
+    "wallet": pl.String,
+    "amount": MONEY,
+    "fee": MONEY,
+    "balance": MONEY,
+    "fee_asset": pl.String,
+    "fee_digits": pl.Int8,  # decimals that the broker printed: it may round what it told elsewhere
+    "fee_kind": pl.String,
+    "status": pl.String,  # booked, pending
+    "entry_time": TIME,
+    "entry_time_raw": pl.String,
+    "book_date": pl.Date,
+    "source": pl.String,
+    "broker_clock": TIME,
+    "exchange_id": pl.String,
+    "raw_row": pl.Int32,
+    "answered_at": TIME,
+}
+"""Columns of a ledger entry. `fee_kind` says what the fee of a leg is: `trade`, `margin` (of a position, too), or `credit`
+(the whole entry pays a fee); null where the entry is about no execution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +179,7 @@ class Normalized:
     statements: pl.DataFrame
     quarantine: pl.DataFrame
     drift: pl.DataFrame
+    ledger: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEDGER))
 
     @classmethod
     def union(cls, parts: Iterable[Normalized]) -> Normalized:
@@ -158,6 +191,7 @@ class Normalized:
             statements=_stack([part.statements for part in every], STATEMENT),
             quarantine=_stack([part.quarantine for part in every], QUARANTINE),
             drift=_stack([part.drift for part in every], DRIFT),
+            ledger=_stack([part.ledger for part in every], LEDGER),
         )
 
 
@@ -224,6 +258,7 @@ RULES: dict[str, pl.Expr] = {
     "time_unreadable": _unread("time_unreadable"),
     "side_contradicts_quantity": _unread("side_contradicts_quantity"),
     "account_missing": pl.col("account").is_not_null(),
+    "id_missing": pl.col("row_key").is_not_null(),
     "symbol_missing": pl.col("symbol").is_not_null(),
     "quantity_missing": pl.col("signed_qty").is_not_null() | pl.col("reading_fault").is_not_null(),
     "date_missing": pl.col("book_date").is_not_null() | pl.col("reading_fault").is_not_null(),

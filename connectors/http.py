@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ import httpx
 
 from connectors.connector import Limits
 from connectors.errors import ContractViolation, RateLimited, Transient
+from connectors.nonces import Nonces
 from connectors.pace import Pace
 from connectors.wire import MASK, Conversation, Pause, Request, Response
 
@@ -84,6 +85,7 @@ def converse(
     limits: Limits,
     landing: Landing,
     pace: Pace,
+    nonces: Nonces,
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
     on_wait: Callable[[Pause], None] = lambda _pause: None,
@@ -102,10 +104,10 @@ def converse(
                 tally.waited_seconds += step.seconds
                 step = conversation.send(None)
                 continue
-            tally.waited_seconds += pace.take_turn()
+            tally.waited_seconds += pace.take_turn(step.endpoint)
             tally.requests += 1
             try:
-                response = _exchange(step, client, limits, landing, clock)
+                response = _exchange(step, client, limits, landing, nonces, clock)
             except Transient as trouble:
                 step = conversation.throw(trouble)
             else:
@@ -120,21 +122,38 @@ def converse(
 
 
 def _exchange(
-    request: Request, client: httpx.Client, limits: Limits, landing: Landing, clock: Callable[[], datetime]
+    request: Request,
+    client: httpx.Client,
+    limits: Limits,
+    landing: Landing,
+    nonces: Nonces,
+    clock: Callable[[], datetime],
 ) -> Response:
     """Send one request and land the answer; no answer is landed too, with what went wrong."""
     requested_at = clock()
     token = _in_flight.set(tuple(request.params[name] for name in request.secret_params if request.params.get(name)))
     try:
-        response = _send(request, client, limits)
+        with _as_sent(request, nonces) as sent:
+            response = _send(sent, client, limits)
     except httpx.HTTPError as exc:
         trouble = f"{type(exc).__name__}: no answer from {httpx.URL(request.url).host}"
         _land(landing, request, Response(0, {"x-trouble": trouble}, b""), requested_at, clock())
         raise Transient(f"{request.endpoint} got no answer ({type(exc).__name__}).", code=type(exc).__name__) from exc
     finally:
         _in_flight.reset(token)
-    _land(landing, request, response, requested_at, clock())
+    response = replace(response, answered_at=clock())
+    _land(landing, request, response, requested_at, response.answered_at)
     return response
+
+
+@contextmanager
+def _as_sent(request: Request, nonces: Nonces) -> Iterator[Request]:
+    """Give the request as it goes over the wire: signed with the key's next nonce where the broker wants one."""
+    if request.signed is None:
+        yield request
+        return
+    with nonces.following() as nonce:
+        yield request.signed(nonce)
 
 
 def _send(request: Request, client: httpx.Client, limits: Limits) -> Response:

@@ -11,6 +11,9 @@ from filelock import FileLock
 
 from connectors.connector import Limit
 from connectors.errors import RateLimited
+from connectors.wire import Call
+
+REMEMBERED_SECONDS = 120.0  # longer than any broker's counter takes to forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +25,20 @@ class Pace:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
 
-    def take_turn(self) -> float:
+    def take_turn(self, endpoint: str) -> float:
         """Wait until a call is allowed and count it; gives the seconds waited. Raises `RateLimited` while shut."""
         waited = 0.0
         while True:
-            seconds = self._claim()
+            seconds = self._claim(endpoint)
             if seconds <= 0:
                 return waited
             self.sleep(seconds)
             waited += seconds
+
+    def recent(self) -> list[Call]:
+        """Give the calls of the last minutes, whoever made them: also those of a process that was killed."""
+        with self._locked():
+            return self._read()[0]
 
     def shut_for(self, seconds: float) -> None:
         """Let no process call for so long: the broker has said so."""
@@ -38,7 +46,7 @@ class Pace:
             calls, shut_until = self._read()
             self._write(calls, max(shut_until, self.clock() + seconds))
 
-    def _claim(self) -> float:
+    def _claim(self, endpoint: str) -> float:
         """Count a call now if the rules allow it (0), else tell how long until they do."""
         with self._locked():
             calls, shut_until = self._read()
@@ -48,26 +56,28 @@ class Pace:
             wait = max((self._wait(calls, rule, now) for rule in self.rules), default=0.0)
             if wait <= 0:
                 longest = max((rule.seconds for rule in self.rules), default=0.0)
-                self._write([*(call for call in calls if call > now - longest), now], 0.0)
+                since = now - max(longest, REMEMBERED_SECONDS)
+                self._write([*(call for call in calls if call.moment > since), Call(endpoint, now)], 0.0)
             return wait
 
     @staticmethod
-    def _wait(calls: list[float], rule: Limit, now: float) -> float:
-        recent = [call for call in calls if call > now - rule.seconds]
+    def _wait(calls: list[Call], rule: Limit, now: float) -> float:
+        recent = [call.moment for call in calls if call.moment > now - rule.seconds]
         return recent[-rule.calls] + rule.seconds - now if len(recent) >= rule.calls else 0.0
 
     def _locked(self) -> FileLock:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(f"{self.file}.lock", timeout=30)
 
-    def _read(self) -> tuple[list[float], float]:
+    def _read(self) -> tuple[list[Call], float]:
         try:
             state = json.loads(self.file.read_text())
         except (FileNotFoundError, json.JSONDecodeError):  # none yet, or a machine died while writing it
             return [], 0.0
-        return [float(call) for call in state["calls"]], float(state["shut_until"])
+        return [Call(str(endpoint), float(moment)) for endpoint, moment in state["calls"]], float(state["shut_until"])
 
-    def _write(self, calls: list[float], shut_until: float) -> None:
+    def _write(self, calls: list[Call], shut_until: float) -> None:
         temporary = self.file.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"calls": calls, "shut_until": shut_until}))
+        said = {"calls": [(call.endpoint, call.moment) for call in calls], "shut_until": shut_until}
+        temporary.write_text(json.dumps(said))
         temporary.replace(self.file)

@@ -8,6 +8,7 @@ from connectors.connector import Connector
 
 CONNECTORS = {
     "ibkr_flex": "connectors.ibkr_flex",
+    "kraken": "connectors.kraken",
 }
 
 

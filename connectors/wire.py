@@ -8,12 +8,13 @@ conversation sees it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeVar
 
 MASK = "***"
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     secret_params: frozenset[str] = frozenset()  # masked wherever the request is shown or landed
     secret_reply: bool = False  # the reply is itself a credential: its hash is landed, not its body
+    signed: Callable[[int], Request] | None = field(default=None, repr=False, compare=False)
+    """For a broker that wants a nonce: given the key's next one, the request as it goes over the wire. It is landed and
+    shown as it stands here, without nonce, key and signature."""
 
     def masked_params(self) -> dict[str, str]:
         """Give the parameters as they may be shown."""
@@ -45,6 +49,15 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    answered_at: datetime = NEVER  # the shell knows
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that some process made with the same key a short while ago."""
+
+    endpoint: str
+    moment: float  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +70,26 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A half-open span of broker days, `[since, until)`."""
+    """A half-open span `[since, until)`: moments in UTC, or the broker's days as their midnights; both without a zone."""
 
-    since: date
-    until: date
+    since: datetime
+    until: datetime
 
     def __post_init__(self) -> None:
         if self.until <= self.since:
-            message = f"The window {self.since} to {self.until} is empty: its end must be after its start."
+            message = f"The window from {self.since} to {self.until} is empty: its end must be after its start."
             raise ValueError(message)
 
     @property
     def last_day(self) -> date:
         """Give the last day inside the window."""
-        return self.until - timedelta(days=1)
+        return (self.until - timedelta(microseconds=1)).date()
 
     def __str__(self) -> str:
-        """Write the window as a person says it, both ends inclusive."""
-        return f"{self.since} to {self.last_day}"
+        """Write whole days as a person says them, both ends inclusive; else the moments."""
+        if self.since.time() == self.until.time() == time.min:
+            return f"{self.since:%Y-%m-%d} to {self.last_day}"
+        return f"{self.since:%Y-%m-%d %H:%M:%S} to {self.until:%Y-%m-%d %H:%M:%S}"
 
 
 Result = TypeVar("Result")

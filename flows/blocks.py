@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
@@ -11,33 +10,56 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from pydantic import Field, SecretStr
 
-from connectors.ibkr_flex import endpoints
-from flows.connections import Connection, connections, from_environment
-
-SLUG = "ibkr-flex-connection"
+from connectors.ibkr_flex import endpoints as flex
+from connectors.kraken import endpoints as spot
+from flows.connections import Connection, connections, from_environment, ibkr_flex, kraken
 
 
 class IbkrFlexConnection(Block):
     """A Flex query of Interactive Brokers and the token that may download it. The block's name names the connection."""
 
     _block_type_name = "IBKR Flex connection"
-    _block_type_slug = SLUG
+    _block_type_slug = "ibkr-flex-connection"
 
     token: SecretStr = Field(title="Token", description="From Client Portal > Flex Web Service Configuration")
     query_id: str = Field(title="Query id", description="The number beside the query under Flex Queries")
-    base_url: str = Field(default=endpoints.BASE_URL, title="Address", description="Leave as it is")
+    base_url: str = Field(default=flex.BASE_URL, title="Address", description="Leave as it is")
     asks_dates: bool = Field(default=True, title="Asks dates", description="Off: take the query's own period")
 
-    def get_credentials(self) -> endpoints.Credentials:
-        """Give the credentials as the connector takes them."""
+    def connection(self, name: str) -> Connection:
+        """Give it as the flows take it."""
         token = self.token.get_secret_value().strip()
-        return endpoints.Credentials(token, self.query_id.strip(), self.base_url.rstrip("/"), self.asks_dates)
+        return ibkr_flex(name, token, self.query_id.strip(), self.base_url, asks_dates=self.asks_dates)
+
+
+class KrakenConnection(Block):
+    """An API key of Kraken. It needs to query closed orders and trades and ledger entries, and to export data."""
+
+    _block_type_name = "Kraken connection"
+    _block_type_slug = "kraken-connection"
+
+    api_key: SecretStr = Field(title="API key", description="From Settings > Connections & API")
+    api_secret: SecretStr = Field(title="Private key", description="Shown once, when the key is made")
+    otp: SecretStr = Field(
+        default=SecretStr(""), title="Password", description="Only where the key has a second factor"
+    )
+    tier: spot.Tier = Field(default=spot.Tier.STARTER, title="Tier", description="How fast Kraken may be asked")
+    account: str = Field(default="main", title="Account", description="What to call it: Kraken names none")
+    base_url: str = Field(default=spot.BASE_URL, title="Address", description="Leave as it is")
+
+    def connection(self, name: str) -> Connection:
+        """Give it as the flows take it."""
+        key, secret, otp = (each.get_secret_value().strip() for each in (self.api_key, self.api_secret, self.otp))
+        return kraken(name, key, secret, otp=otp, tier=self.tier, account=self.account, base_url=self.base_url)
+
+
+BLOCKS: tuple[type[IbkrFlexConnection | KrakenConnection], ...] = (IbkrFlexConnection, KrakenConnection)
 
 
 def every_connection(names: Sequence[str] | None = None) -> list[Connection]:
     """Give the connections of these names, or all there are, blocks included where a Prefect API is configured."""
-    in_environment = {connection.name for connection in from_environment()}
-    found_there = bool(names) and in_environment.issuperset(names or ())
+    in_environment = {connection.name: connection for connection in from_environment()}
+    found_there = bool(names) and in_environment.keys() >= set(names or ())
     return connections(names, [] if found_there else stored_connections())
 
 
@@ -45,15 +67,21 @@ def stored_connections() -> list[Connection]:
     """Load the blocks as connections; none without a Prefect API, or before a block was saved."""
     if get_current_settings().api.url is None:
         return []
+    return [connection for block in BLOCKS for connection in _stored(block)]
+
+
+def _stored(block: type[IbkrFlexConnection | KrakenConnection]) -> list[Connection]:
+    slug = str(block._block_type_slug)  # noqa: SLF001  (so Prefect keeps it)
     with get_client(sync_client=True) as client:
         try:
-            client.read_block_type_by_slug(SLUG)
+            client.read_block_type_by_slug(slug)
         except ObjectNotFound:
             return []
-        documents = client.read_block_documents_by_type(SLUG, include_secrets=False)
-    return [_connection(document.name) for document in documents if document.name]
+        documents = client.read_block_documents_by_type(slug, include_secrets=False)
+    return [_load(block, document.name) for document in documents if document.name]
 
 
-def _connection(name: str) -> Connection:
-    credentials = cast("IbkrFlexConnection", IbkrFlexConnection.load(name)).get_credentials()
-    return Connection(name, "ibkr_flex", credentials, credentials.asks_dates)
+def _load(block: type[IbkrFlexConnection | KrakenConnection], name: str) -> Connection:
+    loaded = block.load(name)
+    assert isinstance(loaded, IbkrFlexConnection | KrakenConnection)  # noqa: S101  (the synchronous call)
+    return loaded.connection(name)

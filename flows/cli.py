@@ -133,7 +133,7 @@ def fillhouse(
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Flex statements (XML) as downloaded.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Statements and exports as downloaded.")],
     broker: Annotated[str | None, typer.Option(help="Whose files they are; needed where there are several.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="The question they answer, if the file does not tell.")] = None,
     account: Annotated[str | None, typer.Option(help="The account, where the file names none.")] = None,
@@ -178,20 +178,50 @@ def _broker(name: str | None) -> str:
 DAY = ["%Y-%m-%d"]
 
 
+class Via(StrEnum):
+    """How deep history is fetched."""
+
+    EXPORT = "export"
+    PAGES = "pages"
+
+
 @app.command()
 def backfill(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; else all.")] = None,
     since: Annotated[datetime | None, typer.Option(formats=DAY, help="First day.")] = None,
     until: Annotated[datetime | None, typer.Option(formats=DAY, help="Last day, exclusive.")] = None,
+    via: Annotated[
+        Via | None, typer.Option(help="How Kraken's history is fetched; first by export, then by pages.")
+    ] = None,
 ) -> None:
     """Fetch history from the brokers: what is not there yet."""
     from flows.connections import prefer_quiet_prefect  # noqa: PLC0415
 
     prefer_quiet_prefect(_home())
     from flows.backfill import backfill as run  # noqa: PLC0415
+    from flows.steps import Way  # noqa: PLC0415
 
+    way = Way(via) if via else None
+    _flow(lambda: run(names or None, _day(since), _day(until), way, return_state=True))
+
+
+@app.command()
+def sync(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; else all.")] = None,
+) -> None:
+    """Fetch what is new at the brokers, now."""
+    from flows.connections import prefer_quiet_prefect  # noqa: PLC0415
+
+    prefer_quiet_prefect(_home())
+    from flows.incremental import incremental as run  # noqa: PLC0415
+
+    _flow(lambda: run(names or None, return_state=True))
+
+
+def _flow(run: Callable[[], Any]) -> None:
+    """Run a flow, say what came of it, and exit by how it ended."""
     try:
-        state: Any = run(names or None, _day(since), _day(until), return_state=True)
+        state = run()
     except RuntimeError as exc:  # what Prefect itself raises; what the flow raises is in its state
         raise questions.BadInput(f"Prefect: {exc}. Start its server, or unset PREFECT_API_URL.") from exc
     summary = state.result(raise_on_failure=False)

@@ -19,8 +19,9 @@ DEFAULT_HOME = "data"
 RETRY_DELAYS = (20.0, 60.0, 180.0)
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 REMEDY = (
-    "Set FILLHOUSE_IBKR_FLEX_TOKEN and FILLHOUSE_IBKR_FLEX_QUERY_ID in the environment or in a file .env, "
-    "or save a block of the type 'IBKR Flex connection' in Prefect."
+    "Set FILLHOUSE_IBKR_FLEX_TOKEN and FILLHOUSE_IBKR_FLEX_QUERY_ID, or FILLHOUSE_KRAKEN_KEY and FILLHOUSE_KRAKEN_SECRET, "
+    "in the environment or in a file .env, or save a block of the type 'IBKR Flex connection' or 'Kraken connection' in "
+    "Prefect."
 )
 
 
@@ -42,6 +43,13 @@ class Connection:
             message = f"The connection name {self.name!r} will not do: only small letters, digits and dashes."
             raise NotConfigured(message)
 
+    @property
+    def key(self) -> str:
+        """Name the key, token or login in use, without giving it away."""
+        from connectors.registry import connector  # noqa: PLC0415
+
+        return connector(self.kind).pace_key(self.credentials)
+
 
 def home() -> Path:
     """Tell where everything is kept: FILLHOUSE_HOME, else ./data; absolute."""
@@ -61,7 +69,9 @@ def settings() -> Any:
     from pydantic import SecretStr, ValidationError  # noqa: PLC0415
     from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError  # noqa: PLC0415
 
-    from connectors.ibkr_flex.endpoints import BASE_URL  # noqa: PLC0415
+    from connectors.ibkr_flex.endpoints import BASE_URL as IBKR_FLEX_URL  # noqa: PLC0415
+    from connectors.kraken.endpoints import BASE_URL as KRAKEN_URL  # noqa: PLC0415
+    from connectors.kraken.endpoints import Tier  # noqa: PLC0415
 
     class Settings(BaseSettings):
         model_config = SettingsConfigDict(
@@ -77,8 +87,15 @@ def settings() -> Any:
         ibkr_flex_token: SecretStr | None = None
         ibkr_flex_query_id: str | None = None
         ibkr_flex_confirms_query_id: str | None = None  # a second connection, "<name>-confirms"
-        ibkr_flex_base_url: str = BASE_URL
+        ibkr_flex_base_url: str = IBKR_FLEX_URL
         ibkr_flex_asks_dates: bool = True
+        kraken_name: str = "kraken"
+        kraken_key: SecretStr | None = None
+        kraken_secret: SecretStr | None = None
+        kraken_otp: SecretStr | None = None  # where the key has a static second factor
+        kraken_tier: Tier = Tier.STARTER
+        kraken_account: str = "main"
+        kraken_base_url: str = KRAKEN_URL
 
     try:
         return Settings()
@@ -117,6 +134,10 @@ def connections(names: Sequence[str] | None = None, stored: Iterable[Connection]
 def from_environment() -> list[Connection]:
     """Give the connections that the variables describe."""
     said = settings()
+    return [*_ibkr_flex_of(said), *_kraken_of(said)]
+
+
+def _ibkr_flex_of(said: Any) -> list[Connection]:
     token = said.ibkr_flex_token.get_secret_value().strip() if said.ibkr_flex_token else ""
     named = {
         said.ibkr_flex_name: said.ibkr_flex_query_id,
@@ -137,3 +158,37 @@ def ibkr_flex(name: str, token: str, query_id: str, base_url: str, *, asks_dates
     from connectors.ibkr_flex.endpoints import Credentials  # noqa: PLC0415
 
     return Connection(name, "ibkr_flex", Credentials(token, query_id, base_url.rstrip("/"), asks_dates), asks_dates)
+
+
+def _kraken_of(said: Any) -> list[Connection]:
+    key, secret, otp = (
+        given.get_secret_value().strip() if given else ""
+        for given in (said.kraken_key, said.kraken_secret, said.kraken_otp)
+    )
+    if bool(key) != bool(secret):
+        missing = "FILLHOUSE_KRAKEN_SECRET" if key else "FILLHOUSE_KRAKEN_KEY"
+        raise NotConfigured(f"The connection {said.kraken_name} is incomplete: {missing} is not set.")
+    if not key:
+        return []
+    return [
+        kraken(
+            said.kraken_name,
+            key,
+            secret,
+            otp=otp,
+            tier=said.kraken_tier,
+            account=said.kraken_account,
+            base_url=said.kraken_base_url,
+        )
+    ]
+
+
+def kraken(name: str, key: str, secret: str, *, otp: str, tier: str, account: str, base_url: str) -> Connection:
+    """Make a connection to a Kraken account; a secret that cannot be one is refused here, before anything is sent."""
+    from connectors.kraken.endpoints import Credentials, Tier  # noqa: PLC0415
+
+    try:
+        credentials = Credentials(key, secret, otp, Tier(tier), account, base_url.rstrip("/"))
+    except ValueError as exc:
+        raise NotConfigured(f"The connection {name}: {exc}") from None
+    return Connection(name, "kraken", credentials)

@@ -80,8 +80,8 @@ COVERAGE = """
 select
     connection,
     account,
-    returned_since as "first day",
-    returned_until - 1 as "last day",
+    returned_since::date as "first day",
+    (returned_until - interval 1 microsecond)::date as "last day",
     row_count as "rows",
     status
 from coverage

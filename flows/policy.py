@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
 from connectors.ibkr_flex.replies import NOT_AVAILABLE
+from connectors.kraken.replies import GRAIN
 from flows.questions import BadInput
 from warehouse.connections import Totals
 from warehouse.coverage import Asked
@@ -19,6 +20,8 @@ DEFAULT_YEARS = 5
 LAST_ZONE = ZoneInfo("America/New_York")  # where the brokers' day ends last
 NO_STATEMENT = frozenset({("ibkr_flex", NOT_AVAILABLE)})
 MOST_TROUBLES_IN_A_ROW = 2
+CLOCKS_APART = timedelta(minutes=5)  # more than that between a broker's clock and ours is worth a gap
+PATIENCE = timedelta(hours=1)  # before a day that a broker has not finished is asked for again
 
 
 class State(StrEnum):
@@ -78,6 +81,11 @@ def concerns_window_only(kind: str, error: ConnectorError) -> bool:
     return (kind, error.code) in NO_STATEMENT
 
 
+def distrusts_export(error: ConnectorError) -> bool:
+    """Tell whether the faster way to history turned out to tell something else than the plain one."""
+    return error.code == GRAIN
+
+
 def ends_sync(error: ConnectorError, in_a_row: int) -> bool:
     """Tell whether the other windows must wait: at once for what concerns them all, else after troubles in a row."""
     return not isinstance(error, Transient | ContractViolation) or in_a_row >= MOST_TROUBLES_IN_A_ROW
@@ -103,14 +111,24 @@ def worst(outcomes: Sequence[Outcome]) -> Outcome:
     return max(outcomes, key=lambda outcome: (outcome.fails, MILDEST_FIRST.index(outcome.state)))
 
 
-def span(since: date | None, until: date | None, now: datetime) -> Asked:
-    """Decide the days to ask for: by default five years, up to the last day that has ended everywhere."""
-    end = until or now.astimezone(LAST_ZONE).date()
-    start = since or _years_before(end, DEFAULT_YEARS)
-    if start >= end:
-        message = f"There is no day from {start} up to, and without, {end}."
+def span(since: date | None, until: date | None, now: datetime, *, is_open_always: bool = False) -> Asked:
+    """Decide what to ask for: by default five years, up to the last day that has ended everywhere.
+
+    Where trading never rests it ends now, in whole seconds, UTC.
+    """
+    last = until or now.astimezone(LAST_ZONE).date()
+    start = since or _years_before(last, DEFAULT_YEARS)
+    if start >= last:
+        message = f"There is no day from {start} up to, and without, {last}."
         raise BadInput(message)
-    return Asked(start, end)
+    present = now.astimezone(UTC).replace(microsecond=0, tzinfo=None)
+    if is_open_always and (until is None or _midnight(until) >= present):
+        return Asked(_midnight(start), present, is_up_to_now=True)
+    return Asked(_midnight(start), _midnight(last))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min)
 
 
 def _years_before(day: date, years: int) -> date:

@@ -41,8 +41,8 @@ select
     connection,
     source,
     account,
-    verified_since as first_day,
-    verified_until - 1 as last_day
+    verified_since::date as first_day,
+    (verified_until - interval 1 microsecond)::date as last_day
 from watermarks
 order by
     connection,

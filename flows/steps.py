@@ -4,31 +4,57 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 from filelock import FileLock, Timeout
 
 from connectors.connector import Connector, Reply
-from connectors.contract import Normalized
+from connectors.contract import LEDGER, Normalized
 from connectors.errors import ConnectorError, ContractViolation
 from connectors.registry import connector
-from connectors.wire import Pause, Window
+from connectors.wire import Call, Conversation, Pause, Window
 from warehouse import db, landing, publish, rebuild
 from warehouse.coverage import Asked
 from warehouse.landing import Landed
-from warehouse.load import Batch, Loaded, Run, load
+from warehouse.load import Batch, Loaded, Run, load, stored_legs
 
 OK = "ok"
 INTERRUPTED = "interrupted"
 IMPORTED = "import"
+HTTP_OK = 200
+
+
+class Way(StrEnum):
+    """How deep history is fetched, where a broker leaves the choice."""
+
+    PAGES = "pages"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A window to ask for, and how; one that ends now ends by the broker's clock."""
+
+    window: Window
+    way: Way = Way.PAGES
+    is_up_to_now: bool = False
+    may_fall_back: bool = False  # to pages, where the faster way turns out to tell something else
+
+    def __str__(self) -> str:
+        """Write it as a person says it."""
+        return f"{self.window} by export" if self.way is Way.EXPORT else str(self.window)
 
 
 def utc_now() -> datetime:
@@ -51,34 +77,51 @@ def fetch(
     name: str,
     connection: str,
     credentials: Any,
-    window: Window,
+    window: Window | None,
     run_id: str,
     *,
     flow: str,
+    way: Way = Way.PAGES,
+    is_up_to_now: bool = False,
     certificate: Path | None = None,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
     on_wait: Callable[[Pause], None] = lambda _pause: None,
 ) -> Fetched:
-    """Ask a broker for one window and land all it says. A connector's error is a result here: it is landed as the verdict."""
+    """Hold one conversation with a broker and land all it says: about a window, or (None) about how it names things.
+
+    A connector's error is a result here: it is landed as the verdict.
+    """
     from connectors import http  # noqa: PLC0415  (httpx is for those who talk)
+    from connectors.nonces import Nonces  # noqa: PLC0415
     from connectors.pace import Pace  # noqa: PLC0415
 
     broker = connector(name)
-    landed = landing.Conversation(home, name, connection, run_id, utc_now())
-    landed.open({"flow": flow, "since": window.since, "until": window.until})
-    pace = Pace(home / "pace" / f"{broker.pace_key(credentials)}.json", broker.limits.rules, clock, sleep)
+    key = broker.pace_key(credentials)
+    pace = Pace(home / "pace" / f"{key}.json", broker.limits.rules, lambda: clock().timestamp(), sleep)
+    nonces = Nonces(home / "pace" / f"{key}.nonce", lambda: clock().timestamp())
+    landed = landing.Conversation(home, name, connection, run_id, clock())
+    landed.open(
+        {
+            "flow": flow,
+            "since": window and window.since,
+            "until": window and window.until,
+            "is_up_to_now": is_up_to_now,
+            "account": getattr(credentials, "account", None),
+        }
+    )
     error: ConnectorError | None = None
     tally = http.Tally()
     try:
         with http.client(broker.limits, certificate=certificate) as client:
             http.converse(
-                broker.backfill(credentials, window),
+                _conversation(broker, credentials, window, way, pace.recent()),
                 client=client,
                 limits=broker.limits,
                 landing=landed,
                 pace=pace,
-                clock=utc_now,
+                nonces=nonces,
+                clock=clock,
                 sleep=sleep,
                 on_wait=on_wait,
                 tally=tally,
@@ -92,8 +135,22 @@ def fetch(
         "requests": tally.requests,
         "waited_seconds": round(tally.waited_seconds, 3),
     }
-    landed.close(utc_now(), verdict)
+    landed.close(clock(), verdict)
     return Fetched(landed.conversation_id, tally.requests, tally.waited_seconds, error)
+
+
+def _conversation(
+    broker: Connector, credentials: Any, window: Window | None, way: Way, recent: Sequence[Call]
+) -> Conversation:
+    """Choose what to say: a broker without a faster way to history is asked in the plain one."""
+    if window is None:
+        if broker.reference is None:
+            message = f"{broker.name} has no listing of its instruments."
+            raise ValueError(message)
+        return broker.reference(credentials, recent)
+    if way is Way.EXPORT and broker.export is not None:
+        return broker.export(credentials, window, recent)
+    return broker.backfill(credentials, window, recent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +161,7 @@ class Settled:
     error: ConnectorError | None = None
 
 
-def settle(con: duckdb.DuckDBPyConnection, rows: list[Landed], said: Normalized | None = None) -> Settled:
+def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said: Normalized | None = None) -> Settled:
     """Load one landed conversation: what import, sync and rebuild have in common. Only whole answers become rows.
 
     `said` is what its replies say, where that has been read already. Replies that cannot be read are recorded as a
@@ -116,25 +173,34 @@ def settle(con: duckdb.DuckDBPyConnection, rows: list[Landed], said: Normalized 
     verdict = str(footer.get("verdict", INTERRUPTED))
     exchanges = [row for row in rows if row.row["kind"] == "exchange"]
     first, last = rows[0].row, rows[-1].row
+    broker = connector(first["connector"])
+    context = context_of(con, home, broker, last["answered_at"])
     if said is None:
-        whole = exchanges if verdict in (OK, INTERRUPTED) else []
+        whole = exchanges if verdict in (OK, INTERRUPTED) or broker.each_reply_stands else []
         try:
-            said = _normalized(connector(first["connector"]), whole, header)
+            said = broker.normalize([*context, *_replies(whole, header)])
         except ConnectorError as exc:
             said, error, verdict = Normalized.union([]), exc, _verdict(exc)
-    asked = Asked(_day(header["since"]), _day(header["until"])) if header.get("since") else None
+    said = _with_fills_of_late_legs(con, broker, said, context)
     batch = Batch(
-        said.reports, said.instruments, said.statements, said.quarantine, said.drift, landing.exchanges_frame(rows)
+        reports=said.reports,
+        instruments=said.instruments,
+        statements=said.statements,
+        quarantine=said.quarantine,
+        drift=said.drift,
+        exchanges=landing.exchanges_frame(rows),
+        ledger=said.ledger,
     )
     run = Run(
         run_id=first["run_id"],
         flow=str(header.get("flow", "unknown")),
         connection=first["connection"],
-        asked=asked,
+        asked=_asked(header),
         started_at=first["answered_at"],
         finished_at=last["answered_at"],
         waited_seconds=float(footer.get("waited_seconds", 0.0)),
         verdict=verdict,
+        every_day=broker.is_open_always,
     )
     return Settled(load(con, batch, run), error)
 
@@ -143,27 +209,91 @@ def _verdict(error: ConnectorError | None) -> str:
     return f"{type(error).__name__} {error.code}: {error}" if error else OK
 
 
-def _normalized(broker: Connector, exchanges: list[Landed], header: dict[str, Any]) -> Normalized:
-    return broker.normalize(
-        [
-            Reply(
-                exchange_id=row.row["exchange_id"],
-                endpoint=row.row["endpoint"],
-                body=row.row["body"] or b"",
-                answered_at=row.row["answered_at"],
-                asked_account=header.get("account"),
-            )
-            for row in exchanges
-        ]
+def _replies(exchanges: list[Landed], header: dict[str, Any]) -> list[Reply]:
+    """Give landed exchanges to those who read them, each with what was asked."""
+    return [
+        Reply(
+            exchange_id=row.row["exchange_id"],
+            endpoint=row.row["endpoint"],
+            body=row.row["body"] or b"",
+            answered_at=row.row["answered_at"],
+            asked_account=header.get("account"),
+            params=json.loads(row.row["request"]).get("params", {}),
+            is_live=row.row["status"] is not None,
+        )
+        for row in exchanges
+        if row.row["status"] in (None, HTTP_OK)
+    ]
+
+
+def context_of(con: duckdb.DuckDBPyConnection, home: Path, broker: Connector, moment: datetime) -> list[Reply]:
+    """Give the latest replies before a moment that say how a broker names things, whoever asked for them."""
+    if not broker.reference_endpoints:
+        return []
+    found = con.execute(
+        """
+        select
+            exchange_id,
+            endpoint,
+            landed_file,
+            request,
+            answered_at
+        from exchanges
+        where connector = ?
+            and kind = 'exchange'
+            and endpoint in (select unnest(?))
+            and answered_at <= ?
+            and coalesce(status, 200) = 200
+        qualify row_number() over (partition by endpoint, request order by answered_at desc) = 1
+        order by exchange_id
+        """,
+        [broker.name, sorted(broker.reference_endpoints), moment.replace(tzinfo=None)],
+    ).fetchall()
+    return [
+        Reply(
+            exchange_id=exchange_id,
+            endpoint=endpoint,
+            body=_reference_body(home, landed_file, exchange_id) or b"",
+            answered_at=answered_at,
+            params=json.loads(request).get("params", {}),
+            is_context=True,
+        )
+        for exchange_id, endpoint, landed_file, request, answered_at in found
+    ]
+
+
+@lru_cache(maxsize=32)
+def _reference_body(home: Path, landed_file: str, exchange_id: str) -> bytes | None:
+    return landing.read_body(home, landed_file, exchange_id)
+
+
+def _with_fills_of_late_legs(
+    con: duckdb.DuckDBPyConnection, broker: Connector, said: Normalized, context: list[Reply]
+) -> Normalized:
+    """Add the fills whose legs came in different conversations: some of them are stored already."""
+    legs = said.ledger.filter(pl.col("fee_kind") == "trade").join(
+        said.reports.select("account", "exec_id").unique(), on=["account", "exec_id"], how="anti"
     )
+    if broker.fills_of_legs is None or legs.is_empty():
+        return said
+    stored = stored_legs(con, legs)
+    if stored.is_empty():
+        return said
+    every = pl.concat([legs, stored.select(pl.col(name).cast(dtype) for name, dtype in LEDGER.items())])
+    fills = broker.fills_of_legs(every.unique("entry_id", keep="first", maintain_order=True), context)
+    return replace(said, reports=pl.concat([said.reports, fills]))
 
 
 def _note(rows: list[Landed], kind: str) -> dict[str, Any]:
     return next((json.loads(row.row["note"]) for row in rows if row.row["kind"] == kind), {})
 
 
-def _day(text: str) -> Any:
-    return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  (a broker's day has no zone)
+def _asked(header: dict[str, Any]) -> Asked | None:
+    """Read from a header which window was asked for; a file was asked for nothing."""
+    if not header.get("since"):
+        return None
+    since, until = (datetime.fromisoformat(header[name]) for name in ("since", "until"))
+    return Asked(since, until, bool(header.get("is_up_to_now")))
 
 
 def load_conversation(home: Path, conversation_id: str) -> Loaded:
@@ -174,7 +304,7 @@ def load_conversation(home: Path, conversation_id: str) -> Loaded:
     paths = sorted((home / "landing").glob(f"source=*/connection=*/date=*/{conversation_id}-*.parquet"))
     rows = [row for path in paths for row in landing.read_file(home, path)]
     with db.writer(home) as con:
-        settled = Settled(Loaded()) if _is_loaded(con, conversation_id) else settle(con, rows)
+        settled = Settled(Loaded()) if _is_loaded(con, conversation_id) else settle(con, home, rows)
     if settled.loaded.changed or settled.error:
         publish.note_change(home)
     if settled.error:
@@ -204,6 +334,31 @@ def recover(home: Path) -> int:
             recovered += 1
             load_conversation(home, conversation_id)
     return recovered
+
+
+@contextmanager
+def holding(home: Path, connection: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a connection alone; while another run holds it, say who does, and wait."""
+    lock = alone(home, connection)
+    holder = home / "locks" / f"{connection}.holder"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{connection} is in use by {_read_text(holder) or 'another run'}: waiting for it to end.")
+        lock.acquire()
+    try:
+        holder.write_text(f"process {os.getpid()}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def alone(home: Path, connection: str) -> FileLock:
@@ -252,13 +407,13 @@ def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: 
         with ThreadPoolExecutor(max_workers=1) as pool:  # landing is compressing and waiting for the disk
             landed = pool.submit(_land_file, conversation, path.name, reply, sha256)
             try:
-                said = broker.normalize([reply])
+                said = broker.normalize([*context_of(con, home, broker, moment), reply])
             except ConnectorError:
                 landed.result()
                 conversation.withdraw()
                 raise
             landed.result()
-        loaded = settle(con, conversation.landed, said).loaded
+        loaded = settle(con, home, conversation.landed, said).loaded
     publish.note_change(home)
     return Imported(path, loaded=loaded)
 
@@ -342,5 +497,5 @@ def renormalize(home: Path) -> rebuild.Rebuilt:
 def _replay(con: duckdb.DuckDBPyConnection, home: Path, wanted: set[str]) -> set[str]:
     """Load what the present warehouse has loaded; a conversation that still goes on is for its own process to load."""
     for rows in landing.conversations(home, wanted):
-        settle(con, rows)
+        settle(con, home, rows)
     return wanted

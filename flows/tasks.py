@@ -10,10 +10,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from connectors.errors import ConnectorError
-from connectors.wire import Window
 from flows import policy, steps
 from flows.blocks import every_connection
 from flows.policy import State
+from flows.steps import Question
 from warehouse import connections, db, publish
 from warehouse.load import Loaded
 
@@ -23,23 +23,43 @@ def _is_worth_retrying(_task: Any, _task_run: Any, state: Any) -> bool:
 
 
 @task(
-    task_run_name="fetch {connection} {window}",
+    task_run_name="fetch {connection} {question}",
     cache_policy=NO_CACHE,
     persist_result=False,
     retry_condition_fn=_is_worth_retrying,
 )
-def fetch_window(home: Path, connection: str, window: Window, run_id: str, flow: str) -> steps.Fetched:
+def fetch_window(home: Path, connection: str, question: Question, run_id: str, flow: str) -> steps.Fetched:
     """Ask for one window and land the answer; a failure is recorded in coverage before its error is raised."""
     asked = every_connection([connection])[0]
-    fetched = steps.fetch(home, asked.kind, asked.name, asked.credentials, window, run_id, flow=flow)
+    fetched = steps.fetch(
+        home,
+        asked.kind,
+        asked.name,
+        asked.credentials,
+        question.window,
+        run_id,
+        flow=flow,
+        way=question.way,
+        is_up_to_now=question.is_up_to_now,
+    )
     if fetched.error is not None:
         steps.load_conversation(home, fetched.conversation_id)
         raise fetched.error
     return fetched
 
 
-@task(task_run_name="load {connection} {window}", cache_policy=NO_CACHE, persist_result=False)
-def load_window(home: Path, connection: str, window: Window, conversation_id: str) -> Loaded:  # noqa: ARG001  (they name the run)
+@task(task_run_name="fetch names {connection}", cache_policy=NO_CACHE, persist_result=False)
+def fetch_names(home: Path, connection: str, run_id: str, flow: str) -> steps.Fetched:
+    """Ask how a broker names assets and instruments, and land the answer."""
+    asked = every_connection([connection])[0]
+    fetched = steps.fetch(home, asked.kind, asked.name, asked.credentials, None, run_id, flow=flow)
+    if fetched.error is not None:
+        raise fetched.error
+    return fetched
+
+
+@task(task_run_name="load {connection} {question}", cache_policy=NO_CACHE, persist_result=False)
+def load_window(home: Path, connection: str, question: Question, conversation_id: str) -> Loaded:  # noqa: ARG001  (they name the run)
     """Load what was landed for one window."""
     return steps.load_conversation(home, conversation_id)
 
@@ -49,6 +69,7 @@ def record_state(
     home: Path,
     connection: str,
     kind: str,
+    key: str,
     state: State,
     *,
     error: ConnectorError | None,
@@ -61,6 +82,7 @@ def record_state(
             con,
             connection,
             kind,
+            key,
             str(state),
             reason=error.message if error else None,
             remedy=(error.remedy or None) if error else None,

@@ -14,6 +14,7 @@ from warehouse.load import transaction
 class KnownState:
     """A connection's state as last recorded; moments are aware, in UTC."""
 
+    key: str | None
     state: str
     reason: str | None
     remedy: str | None
@@ -40,6 +41,7 @@ def record_state(
     con: duckdb.DuckDBPyConnection,
     connection: str,
     kind: str,
+    key: str,
     state: str,
     *,
     reason: str | None,
@@ -56,10 +58,10 @@ def record_state(
         con.execute(
             """
             insert into connections
-                (connection, kind, state, reason, remedy, checked_at, last_success_at, retry_at)
-            values (?, ?, ?, ?, ?, ?, ?, ?)
+                (connection, kind, key, state, reason, remedy, checked_at, last_success_at, retry_at)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
-            [connection, kind, state, reason, remedy, _naive(moment), _naive(last_success), _naive(retry_at)],
+            [connection, kind, key, state, reason, remedy, _naive(moment), _naive(last_success), _naive(retry_at)],
         )
     return known is None or (known.state, known.reason) != (state, reason)
 
@@ -69,6 +71,7 @@ def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | No
     rows = con.execute(
         """
         select
+            key,
             state,
             reason,
             remedy,
@@ -82,8 +85,10 @@ def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | No
     ).fetchall()
     if not rows:
         return None
-    state, reason, remedy, checked_at, last_success_at, retry_at = rows[0]
-    return KnownState(state, reason, remedy, checked_at.replace(tzinfo=UTC), _aware(last_success_at), _aware(retry_at))
+    key, state, reason, remedy, checked_at, last_success_at, retry_at = rows[0]
+    return KnownState(
+        key, state, reason, remedy, checked_at.replace(tzinfo=UTC), _aware(last_success_at), _aware(retry_at)
+    )
 
 
 def totals_of(con: duckdb.DuckDBPyConnection, run_id: str, connection: str) -> Totals:

@@ -1,9 +1,11 @@
-"""Which days of which channel have been asked for, returned and verified; and how far the unbroken part reaches."""
+"""Which spans of which channel have been asked for, returned and verified; and how far the unbroken part reaches."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from math import ceil
 from typing import Any
 
 import duckdb
@@ -14,29 +16,43 @@ SATURDAY = 5
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A window asked of a channel, half-open."""
+    """A window asked of a channel, half-open: moments in UTC, or the broker's days as their midnights."""
 
-    since: date
-    until: date
+    since: datetime
+    until: datetime
+    is_up_to_now: bool = False  # it ended when it was asked, by a clock that may be ahead of the broker's
+
+    def __str__(self) -> str:
+        """Write whole days as a person says them, both ends inclusive; else the moments."""
+        if self.since.time() == self.until.time() == time.min:
+            return f"{self.since:%Y-%m-%d} to {self.until - timedelta(days=1):%Y-%m-%d}"
+        return f"{self.since:%Y-%m-%d %H:%M:%S} to {self.until:%Y-%m-%d %H:%M:%S}"
 
 
-def business_days(since: date, until: date) -> int:
-    """Count the days from Monday to Friday in `[since, until)`."""
-    return sum((since + timedelta(days=offset)).weekday() < SATURDAY for offset in range(max((until - since).days, 0)))
+def lacks(since: datetime, until: datetime, *, every_day: bool) -> bool:
+    """Tell whether `[since, until)` holds time in which there may be trades: without weekends, unless those count."""
+    days = max(ceil((until - since) / timedelta(days=1)), 0)
+    return days > 0 and (
+        every_day or any((since + timedelta(days=offset)).weekday() < SATURDAY for offset in range(min(days, 3)))
+    )
 
 
-def verdict_on(asked: Asked, answer: dict[str, Any]) -> tuple[str, str | None]:
-    """Judge one answer: (`complete`, None), or (`partial`, what is missing). Weekends are no gap."""
+def verdict_on(asked: Asked, answer: dict[str, Any], *, every_day: bool) -> tuple[str, str | None]:
+    """Judge one answer: (`complete`, None), or (`partial`, what is missing)."""
     since, until = answer["returned_since"], answer["returned_until"]
+    if since is None and answer["broker_count"] not in (None, answer["row_count"]):
+        return "partial", f"the broker counts {answer['broker_count']} rows and told {answer['row_count']}"
     if not answer["holds_section"]:
         return "partial", "the query has no section for trades, so it cannot tell whether there were any"
     if since is None or until is None:
         return "partial", "the statement does not say which days it covers"
     missing = []
-    if business_days(asked.since, min(since, asked.until)):
-        missing.append(f"{asked.since} to {min(since, asked.until) - timedelta(days=1)}")
-    if business_days(max(until, asked.since), asked.until):
-        missing.append(f"{max(until, asked.since)} to {asked.until - timedelta(days=1)}")
+    if asked.is_up_to_now and asked.since < until:
+        asked = Asked(asked.since, min(asked.until, until))
+    if lacks(asked.since, min(since, asked.until), every_day=every_day):
+        missing.append(str(Asked(asked.since, min(since, asked.until))))
+    if lacks(max(until, asked.since), asked.until, every_day=every_day):
+        missing.append(str(Asked(max(until, asked.since), asked.until)))
     return ("partial", f"not returned: {', '.join(missing)}") if missing else ("complete", None)
 
 
@@ -48,6 +64,8 @@ def record(
     run_id: str,
     verdict: str,
     recorded_at: datetime,
+    *,
+    every_day: bool,
 ) -> list[str]:
     """Write what was asked and returned, move the watermarks, and name the gaps.
 
@@ -55,11 +73,11 @@ def record(
     """
     rows: list[dict[str, Any]] = []
     gaps: list[str] = []
-    for account in _accounts(statements):
+    for account in _accounts(statements, every_day=every_day):
         if asked is None and None in (account["returned_since"], account["returned_until"]):
             continue
         wanted = asked or Asked(account["returned_since"], _last_said(statements, account))
-        status, reason = verdict_on(wanted, account)
+        status, reason = verdict_on(wanted, account, every_day=every_day)
         if not account.pop("holds_section"):
             account |= {"returned_since": None, "returned_until": None}  # nothing was returned of what was asked
         rows.append({**account, "since": wanted.since, "until": wanted.until, "status": status, "reason": reason})
@@ -70,28 +88,26 @@ def record(
     for row in rows:
         con.execute(
             "insert into coverage by name select unnest(?, recursive := true)",
-            [{**row, "connection": connection, "run_id": run_id, "recorded_at": recorded_at}],
+            [{**row, "connection": connection, "every_day": every_day, "run_id": run_id, "recorded_at": recorded_at}],
         )
         if row["status"] != "complete":
-            gaps.append(
-                f"{row['source'] or connection} {row['since']} to {row['until'] - timedelta(days=1)}: {row['reason']}"
-            )
+            gaps.append(f"{row['source'] or connection} {Asked(row['since'], row['until'])}: {row['reason']}")
     if rows:
         move_watermarks(con, recorded_at)
     return gaps
 
 
-def _last_said(statements: pl.DataFrame, account: dict[str, Any]) -> date:
+def _last_said(statements: pl.DataFrame, account: dict[str, Any]) -> datetime:
     """Give the end of the last statement of an account: what a file that was asked for nothing says it covers."""
     own = statements.filter(
         (pl.col("source") == account["source"]) & pl.col("account").eq_missing(pl.lit(account["account"], pl.String))
     )
     last = own["returned_until"].max()
-    assert isinstance(last, date)  # noqa: S101  (the caller has looked)
+    assert isinstance(last, datetime)  # noqa: S101  (the caller has looked)
     return last
 
 
-def _accounts(statements: pl.DataFrame) -> list[dict[str, Any]]:
+def _accounts(statements: pl.DataFrame, *, every_day: bool) -> list[dict[str, Any]]:
     """Give one answer an account and channel: a query that breaks out by day answers in many statements.
 
     What is returned is their first unbroken span: behind a missing day nothing counts.
@@ -102,7 +118,9 @@ def _accounts(statements: pl.DataFrame) -> list[dict[str, Any]]:
         answer["row_count"] += said["row_count"]
         answer["holds_section"] = answer["holds_section"] and said["holds_section"]
         since, until = said["returned_since"], said["returned_until"]
-        if None not in (since, until, answer["returned_until"]) and not business_days(answer["returned_until"], since):
+        if None not in (since, until, answer["returned_until"]) and not lacks(
+            answer["returned_until"], since, every_day=every_day
+        ):
             answer["returned_until"] = max(answer["returned_until"], until)
     kept = (
         "broker",
@@ -120,19 +138,19 @@ def _accounts(statements: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def move_watermarks(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
-    """Set each channel's watermark to the end of its first unbroken span of returned days, weekends bridged."""
-    spans: dict[tuple[object, ...], tuple[date, date]] = {}
+    """Set each channel's watermark to the end of its first unbroken span."""
+    spans: dict[tuple[object, ...], tuple[datetime, datetime]] = {}
     windows = con.execute(
         """
-        select connection, broker, source, source_rank, account, returned_since, returned_until
+        select connection, broker, source, source_rank, account, every_day, returned_since, returned_until
         from coverage
         where returned_since is not null
         order by returned_since, returned_until
         """
     ).fetchall()
-    for *key, since, until in windows:
+    for *key, every_day, since, until in windows:
         first = spans.setdefault(tuple(key), (since, until))
-        if not business_days(first[1], since):
+        if not lacks(first[1], since, every_day=every_day):
             spans[tuple(key)] = (first[0], max(first[1], until))
     known = {
         tuple(key): (since, until)
@@ -159,34 +177,128 @@ def move_watermarks(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
             )
 
 
-def missing_windows(con: duckdb.DuckDBPyConnection, connection: str, asked: Asked) -> list[Asked]:
+def missing_windows(
+    con: duckdb.DuckDBPyConnection,
+    connection: str,
+    asked: Asked,
+    *,
+    channels: Sequence[frozenset[str]] = (),
+    every_day: bool = False,
+) -> list[Asked]:
     """Give the parts of a span that no answer has returned yet, oldest first: where a backfill continues.
 
-    An answer covers what it returned for the account that it ends earliest for; one that begins later for an account
-    found no older days there. Only answers of the connection's most authoritative channel count.
+    Each set of `channels` must have covered a part, by any channel in it; where none are named, the connection's most
+    authoritative one. An answer covers what it returned for the account that it ends earliest for; one that begins
+    later for an account found no older days there.
     """
-    covered = con.execute(
+    missing = [
+        gap
+        for sources in channels or (_most_authoritative(con, connection),)
+        for gap in _gaps(_covered(con, connection, sources), asked, every_day=every_day)
+    ]
+    return _united(missing)
+
+
+def _most_authoritative(con: duckdb.DuckDBPyConnection, connection: str) -> frozenset[str]:
+    rows = con.execute(
+        """
+        select distinct source
+        from coverage
+        where connection = ?
+            and source_rank = (select max(source_rank) from coverage where connection = ?)
+        """,
+        [connection, connection],
+    ).fetchall()
+    return frozenset(source for (source,) in rows)
+
+
+def _covered(
+    con: duckdb.DuckDBPyConnection, connection: str, sources: frozenset[str]
+) -> list[tuple[datetime, datetime]]:
+    """Give what answers of these channels returned, a span an answer; one without dates returned nothing."""
+    return con.execute(
         """
         select
             min(returned_since) as since,
             min(returned_until) as until
         from coverage
         where connection = ?
-            and source is not null
+            and source in (select unnest(?))
         group by exchange_id
         having count(*) = count(returned_since)
-            and max(source_rank) = (select max(source_rank) from coverage where connection = ?)
         order by since, until
         """,
-        [connection, connection],
+        [connection, sorted(sources)],
     ).fetchall()
+
+
+def _gaps(covered: Sequence[tuple[datetime, datetime]], asked: Asked, *, every_day: bool) -> list[Asked]:
     gaps, start = [], asked.since
     for since, until in covered:
-        if since > start and business_days(start, min(since, asked.until)):
+        if since > start and lacks(start, min(since, asked.until), every_day=every_day):
             gaps.append(Asked(start, min(since, asked.until)))
         start = max(start, until)
         if start >= asked.until:
             return gaps
-    if start < asked.until and business_days(start, asked.until):
+    if start < asked.until and lacks(start, asked.until, every_day=every_day):
         gaps.append(Asked(start, asked.until))
     return gaps
+
+
+def _united(gaps: Sequence[Asked]) -> list[Asked]:
+    """Put gaps that touch or overlap together, oldest first."""
+    united: list[Asked] = []
+    for gap in sorted(gaps, key=lambda gap: gap.since):
+        if united and gap.since <= united[-1].until:
+            united[-1] = Asked(united[-1].since, max(united[-1].until, gap.until))
+        else:
+            united.append(gap)
+    return united
+
+
+def is_known(con: duckdb.DuckDBPyConnection, connection: str) -> bool:
+    """Tell whether anything was ever returned to this connection."""
+    return first_covered(con, connection) is not None
+
+
+def first_covered(con: duckdb.DuckDBPyConnection, connection: str) -> datetime | None:
+    """Give the earliest moment that an answer to this connection covers."""
+    row = con.execute(
+        "select min(returned_since) from coverage where connection = ? and returned_since is not null", [connection]
+    ).fetchall()
+    found: datetime | None = row[0][0]
+    return found
+
+
+def was_asked_since(con: duckdb.DuckDBPyConnection, connection: str, until: datetime, moment: datetime) -> bool:
+    """Tell whether a window that ends at `until` was asked for since a moment."""
+    return bool(
+        con.execute(
+            "select 1 from coverage where connection = ? and until = ? and recorded_at >= ? limit 1",
+            [connection, until, _naive(moment)],
+        ).fetchall()
+    )
+
+
+def has_answer_since(
+    con: duckdb.DuckDBPyConnection, connector: str, endpoints: Collection[str], moment: datetime
+) -> bool:
+    """Tell whether some endpoint of a broker has answered since a moment."""
+    return bool(
+        con.execute(
+            """
+            select 1
+            from exchanges
+            where connector = ?
+                and endpoint in (select unnest(?))
+                and status = 200
+                and answered_at >= ?
+            limit 1
+            """,
+            [connector, sorted(endpoints), _naive(moment)],
+        ).fetchall()
+    )
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -29,6 +29,7 @@ class Batch:
     quarantine: pl.DataFrame
     drift: pl.DataFrame
     exchanges: pl.DataFrame  # landed exchanges without bodies: the columns of the table
+    ledger: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Run:
     finished_at: datetime
     waited_seconds: float = 0.0
     verdict: str = "ok"
+    every_day: bool = False  # whether the broker trades on weekends too, so that they can be missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,13 @@ class Loaded:
     revised: int = 0
     cancelled: int = 0
     rejected: int = 0
+    entries: int = 0  # of the ledger
     gaps: tuple[str, ...] = field(default=())
 
     @property
     def changed(self) -> bool:
         """Tell whether readers would see a difference."""
-        return bool(self.added or self.revised or self.cancelled or self.rejected)
+        return bool(self.added or self.revised or self.cancelled or self.rejected or self.entries)
 
 
 def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
@@ -67,15 +70,25 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
     with transaction(con):
         _append(con, "exchanges", batch.exchanges)
         gaps = coverage.record(
-            con, batch.statements, run.connection, run.asked, run.run_id, run.verdict, run.finished_at
+            con,
+            batch.statements,
+            run.connection,
+            run.asked,
+            run.run_id,
+            run.verdict,
+            run.finished_at,
+            every_day=run.every_day,
         )
         told_at = batch.exchanges.filter(pl.col("kind") == "exchange")["answered_at"].max() or run.finished_at
         con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [told_at])
+        con.execute(_sql("00_macros"))
+        changed_entries = _merge_entries(con, batch.ledger)
         added, revised, cancelled = _merge_reports(con, batch.reports)
         _merge_instruments(con, batch.instruments)
         rejected = _merge_quarantine(con, batch)
         _merge_drift(con, batch.drift)
-        loaded = Loaded(int(batch.statements["row_count"].sum()), added, revised, cancelled, rejected, tuple(gaps))
+        read = batch.reports.height + rejected
+        loaded = Loaded(read, added, revised, cancelled, rejected, changed_entries, tuple(gaps))
         _record_run(con, batch, run, loaded)
     return loaded
 
@@ -107,10 +120,10 @@ def derive_again(con: duckdb.DuckDBPyConnection) -> None:
 
 def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tuple[int, int, int]:
     """Merge reports into versions, rows, cancels and families. Gives rows added, revised and fills that ceased to stand."""
-    con.execute(_sql("00_macros"))
     placed = reports.with_row_index("place")
     con.register("incoming", _in_batches(placed))
-    con.execute(_sql("01_tangled"))
+    for step in ("01_links", "paid", "01_tangled"):
+        con.execute(_sql(step))
     tangled = [place for (place,) in con.execute("select place from tangled").fetchall()]
     con.register("incoming_alone", _in_batches(placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed))
     con.execute(_sql("02_alone"))
@@ -140,6 +153,34 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     return alone + added, revised, cancelled
 
 
+def _merge_entries(con: duckdb.DuckDBPyConnection, entries: pl.DataFrame) -> int:
+    """Keep ledger entries; gives how many are new or say something else than before."""
+    if entries.is_empty():
+        con.execute("create or replace temp table fresh_entries as select * from ledger_entries limit 0")
+        return 0
+    con.register("incoming_entries", entries)
+    con.execute(_sql("01_ledger"))
+    con.unregister("incoming_entries")
+    return _scalar(con, "select count(*) from fresh_entries")
+
+
+def stored_legs(con: duckdb.DuckDBPyConnection, legs: pl.DataFrame) -> pl.DataFrame:
+    """Give the stored ledger entries that belong to the same executions as these; some of theirs may have come earlier."""
+    con.execute(_sql("00_macros"))
+    con.register("incoming_legs", legs.select("broker", "account", "exec_id", "book_date"))
+    found: pl.DataFrame = con.execute(
+        """
+        select ledger_entries.* exclude (entry_hash, exec_hash, first_seen_at), first_seen_at as answered_at
+        from ledger_entries
+        where exec_hash in (select link(broker, account, exec_id) from incoming_legs)
+            and book_date >= (select min(book_date) - 2 from incoming_legs)
+            and book_date <= (select max(book_date) + 2 from incoming_legs)
+        """
+    ).pl()
+    con.unregister("incoming_legs")
+    return found
+
+
 def _in_batches(frame: pl.DataFrame) -> pa.Table:
     """Hand a frame over in batches: DuckDB reads them side by side."""
     table = frame.to_arrow().combine_chunks()
@@ -149,6 +190,15 @@ def _in_batches(frame: pl.DataFrame) -> pa.Table:
 def _judge(con: duckdb.DuckDBPyConnection) -> None:
     """Judge the touched rows: which is which, what ended what, who belongs together, who bears the fees."""
     con.execute(versions.TOUCHED_REPORTS)
+    con.execute(
+        """
+        create or replace temp table asked_executions as
+        select distinct link(broker, account, exec_id) as exec_hash, book_date
+        from touched_reports
+        where exec_id is not null
+        """
+    )
+    con.execute(_sql("paid"))
     for step in ("06_latest", "07_poor_keys", "08_authority", "09_cancels", "10_families"):
         con.execute(_sql(step))
     _until_stable(con, "select sum(family % 4294967296) from families", "11_pull")

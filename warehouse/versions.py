@@ -178,7 +178,7 @@ with filled as (
         {listed(FILLABLE, "coalesce(report.{0}, fillers.{0}) as {0}")},
         case when judged.is_unconfirmed then 'unconfirmed' else report.status end as status,
         least(judged.first_seen_at, fillers.first_seen_at) as first_seen_at,
-        greatest(judged.told_at, carriers.burden_told_at) as last_changed_at,
+        greatest(judged.told_at, judged.fees_told_at, carriers.burden_told_at) as last_changed_at,
         report.key_rank,
         report.source_rank,
         report.row_order,
@@ -191,8 +191,9 @@ with filled as (
         or judged.is_unconfirmed
         or fillers.row_hash is not null
         or carriers.row_hash is not null
+        or judged.fees_told_at is not null
         or judged.first_seen_at <> report.first_seen_at as is_merged,
-        coalesce(entries_of(report.fee_entries, report.commission, report.comm_currency), fillers.fee_entries) as every_fee,
+        coalesce(judged.fee_entries, fillers.fee_entries) as every_fee,
         case when carriers.row_hash is null then every_fee else carriers.fee_entries end as fill_every_fee,
         case when carriers.row_hash is null then coalesce(report.taxes, fillers.taxes) else carriers.taxes end as fill_taxes
     from judged

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from connectors.connector import Connector, Limit, Limits
 from connectors.ibkr_flex import conversations, endpoints, normalize, replies
 
@@ -17,6 +19,7 @@ CONNECTOR = Connector(
     windows=conversations.windows,
     backfill=conversations.backfill,
     normalize=normalize.normalize,
+    overlap=timedelta(days=7),  # corrections and late fees
     pace_key=endpoints.pace_key,
     endpoint_of=replies.endpoint_of,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from itertools import chain, repeat
 
 from connectors.errors import RateLimited, Transient
 from connectors.ibkr_flex import endpoints, replies
 from connectors.ibkr_flex.endpoints import Credentials
-from connectors.wire import Conversation, Exchanging, Pause, Window, ask
+from connectors.wire import Call, Conversation, Exchanging, Pause, Window, ask
 
 LONGEST = timedelta(days=365)
 POLLS = (3.0, 6.0, 12.0, 20.0)  # then every 30 s, for ten minutes in all
@@ -16,17 +17,17 @@ LAST_POLL = 30.0
 PATIENCE = 600.0
 
 
-def windows(since: date, until: date) -> list[Window]:
+def windows(since: datetime, until: datetime) -> list[Window]:
     """Cut a span into questions of at most 365 days, oldest first, breaking at the years."""
     pieces, start = [], since
     while start < until:
-        end = min(until, date(start.year + 1, 1, 1), start + LONGEST)
+        end = min(until, datetime(start.year + 1, 1, 1), start + LONGEST)  # noqa: DTZ001  (a broker's day has no zone)
         pieces.append(Window(start, end))
         start = end
     return pieces
 
 
-def backfill(credentials: Credentials, window: Window) -> Conversation:
+def backfill(credentials: Credentials, window: Window, _recent: Sequence[Call] = ()) -> Conversation:
     """Fetch the statement of one window; whether it covers the window is judged from its own dates when it is loaded."""
     ticket = yield from _ticket(credentials, window)
     try:

@@ -13,6 +13,7 @@ import respx
 from connectors import http
 from connectors.connector import Limit, Limits
 from connectors.errors import ContractViolation, RateLimited, Transient
+from connectors.nonces import Nonces
 from connectors.pace import Pace
 from connectors.wire import Conversation, Pause, Request, ask
 
@@ -71,6 +72,7 @@ def hold(tmp_path: Path, clock: Clock, ledger: Ledger) -> Callable[..., http.Tal
                 limits=limits,
                 landing=ledger,
                 pace=Pace(tmp_path / "pace.json", limits.rules, clock, clock.sleep),
+                nonces=Nonces(tmp_path / "nonce", clock),
                 clock=lambda: NOW,
                 sleep=clock.sleep,
                 tally=tally,

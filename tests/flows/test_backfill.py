@@ -6,7 +6,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,7 @@ def test_the_token_shows_nowhere(
     assert found[QUERY_ID], "what is landed openly must be found by this search, else it proves nothing"
     assert found[CANARY] == []
     [connection] = connections()
-    today = house.broker.today
+    today = datetime.combine(house.broker.today, time.min)
     request = endpoints.send_request(connection.credentials, Window(today - timedelta(days=1), today))
     assert CANARY not in f"{connection!r} {connection} {connection.credentials!r} {request!r} {request.masked_params()}"
 

@@ -200,7 +200,7 @@ def test_a_rebooking_whose_own_fee_is_not_told_yet_stays_pending() -> None:
 
 def test_no_statement_covers_a_day_that_had_not_ended_when_it_was_written() -> None:
     con = loaded(statement(until="20261231", generated="20260201;080000"))
-    assert con.execute("select verified_until::varchar from watermarks").fetchall() == [("2026-02-01",)]
+    assert con.execute("select verified_until::date::varchar from watermarks").fetchall() == [("2026-02-01",)]
 
 
 def test_a_day_missing_in_the_middle_is_named() -> None:

@@ -1,42 +1,45 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import datetime
 
 import pytest
 
 from tests.warehouse.loading import empty_warehouse
-from warehouse.coverage import Asked, business_days, missing_windows, verdict_on
+from warehouse.coverage import Asked, lacks, missing_windows, verdict_on
 
-YEAR = Asked(date(2025, 1, 1), date(2026, 1, 1))
+YEAR = Asked(datetime(2025, 1, 1), datetime(2026, 1, 1))
 
 
-def answer(since: date | None, until: date | None, *, holds_section: bool = True) -> dict[str, object]:
-    return {"returned_since": since, "returned_until": until, "holds_section": holds_section}
+def answer(since: datetime | None, until: datetime | None, *, holds_section: bool = True) -> dict[str, object]:
+    counted = {"row_count": 0, "broker_count": None}
+    return {"returned_since": since, "returned_until": until, "holds_section": holds_section, **counted}
 
 
 def test_an_answer_to_the_whole_question_is_complete() -> None:
-    assert verdict_on(YEAR, answer(YEAR.since, YEAR.until)) == ("complete", None)
+    assert verdict_on(YEAR, answer(YEAR.since, YEAR.until), every_day=False) == ("complete", None)
 
 
 def test_a_weekend_at_either_end_is_no_gap() -> None:
-    asked = Asked(date(2026, 4, 4), date(2026, 4, 13))  # a Saturday, up to a Sunday
-    assert verdict_on(asked, answer(date(2026, 4, 6), date(2026, 4, 11))) == ("complete", None)
+    asked = Asked(datetime(2026, 4, 4), datetime(2026, 4, 13))  # a Saturday, up to a Sunday
+    assert verdict_on(asked, answer(datetime(2026, 4, 6), datetime(2026, 4, 11)), every_day=False) == ("complete", None)
 
 
 @pytest.mark.parametrize(
     ("since", "until", "missing"),
     [
-        (date(2025, 12, 31), date(2026, 1, 1), "2025-01-01 to 2025-12-30"),
-        (date(2025, 1, 1), date(2025, 12, 1), "2025-12-01 to 2025-12-31"),
-        (date(2025, 3, 3), date(2025, 12, 1), "2025-01-01 to 2025-03-02, 2025-12-01 to 2025-12-31"),
+        (datetime(2025, 12, 31), datetime(2026, 1, 1), "2025-01-01 to 2025-12-30"),
+        (datetime(2025, 1, 1), datetime(2025, 12, 1), "2025-12-01 to 2025-12-31"),
+        (datetime(2025, 3, 3), datetime(2025, 12, 1), "2025-01-01 to 2025-03-02, 2025-12-01 to 2025-12-31"),
     ],
 )
-def test_a_short_answer_is_partial_and_names_the_days_that_are_missing(since: date, until: date, missing: str) -> None:
-    assert verdict_on(YEAR, answer(since, until)) == ("partial", f"not returned: {missing}")
+def test_a_short_answer_is_partial_and_names_the_days_that_are_missing(
+    since: datetime, until: datetime, missing: str
+) -> None:
+    assert verdict_on(YEAR, answer(since, until), every_day=False) == ("partial", f"not returned: {missing}")
 
 
 def test_an_answer_without_days_is_partial() -> None:
-    status, reason = verdict_on(YEAR, answer(None, None))
+    status, reason = verdict_on(YEAR, answer(None, None), every_day=False)
     assert status == "partial"
     assert reason is not None
 
@@ -52,8 +55,11 @@ def test_what_a_short_answer_did_return_is_not_asked_again() -> None:
             ('o', 's', 1, 'e2', date '2025-01-01', date '2026-01-01', date '2025-01-01', date '2026-01-01', 'complete')
         """
     )
-    missing = missing_windows(con, "c", Asked(date(2025, 1, 1), date(2026, 2, 1)))
-    assert missing == [Asked(date(2025, 1, 1), date(2025, 3, 3)), Asked(date(2025, 6, 2), date(2026, 2, 1))]
+    missing = missing_windows(con, "c", Asked(datetime(2025, 1, 1), datetime(2026, 2, 1)))
+    assert missing == [
+        Asked(datetime(2025, 1, 1), datetime(2025, 3, 3)),
+        Asked(datetime(2025, 6, 2), datetime(2026, 2, 1)),
+    ]
 
 
 def test_an_answer_that_is_short_for_one_account_is_asked_again_for_what_that_one_lacks() -> None:
@@ -67,11 +73,14 @@ def test_an_answer_that_is_short_for_one_account_is_asked_again_for_what_that_on
             ('c', 'lesser', 1, 'e2', 'U1', date '2026-01-05', date '2026-01-17', 'complete')
         """
     )
-    week = Asked(date(2026, 1, 5), date(2026, 1, 10))
-    assert missing_windows(con, "c", week) == [Asked(date(2026, 1, 7), date(2026, 1, 10))]
+    week = Asked(datetime(2026, 1, 5), datetime(2026, 1, 10))
+    assert missing_windows(con, "c", week) == [Asked(datetime(2026, 1, 7), datetime(2026, 1, 10))]
 
 
-def test_business_days_are_counted_half_open() -> None:
-    assert business_days(date(2026, 4, 3), date(2026, 4, 6)) == 1
-    assert business_days(date(2026, 4, 4), date(2026, 4, 6)) == 0
-    assert business_days(date(2026, 4, 6), date(2026, 4, 4)) == 0
+def test_weekends_are_no_gap_unless_the_broker_trades_on_them() -> None:
+    saturday, monday = datetime(2026, 4, 4), datetime(2026, 4, 6)
+    assert not lacks(saturday, monday, every_day=False)
+    assert lacks(saturday, monday, every_day=True)
+    assert lacks(datetime(2026, 4, 3), monday, every_day=False)
+    assert lacks(monday, datetime(2026, 4, 6, 0, 0, 1), every_day=False)
+    assert not lacks(monday, saturday, every_day=True)

@@ -10,7 +10,7 @@ md5_number_lower(
 
 -- Rows that may have a counterpart which shares no id with them.
 create or replace temp macro seeks_by_terms(exec_type, ref_row_key, ref_trade_id, key_rank, status) as
-(exec_type = 'CANCEL' and ref_row_key is null and ref_trade_id is null) or key_rank < 3 or status = 'provisional';
+(exec_type = 'CANCEL' and ref_row_key is null and ref_trade_id is null) or key_rank < 3 or (status = 'provisional' and key_rank < 5);
 
 create or replace temp macro two_business_days_after(day) as
 day + case isodow(day) when 4 then 4 when 5 then 4 when 6 then 3 else 2 end;
@@ -21,6 +21,26 @@ coalesce(
     entries,
     case when commission is not null then [{'asset': comm_currency, 'amount': commission, 'kind': 'trade'}] end
 );
+
+-- A row's fees as the ledger corrects them. Where it names the same asset and merely prints fewer digits, the row's own
+-- figure stands; what a margin position costs over the trade's own fee is for opening it.
+create or replace temp macro rounds(charge, own) as
+abs(charge.amount - own) * power(10, charge.digits) < 1;
+
+create or replace temp macro fees_by_ledger(charges, own, own_asset) as
+flatten(list_transform(
+    coalesce(charges, [{'asset': own_asset, 'amount': 0::decimal(28, 12), 'of_margin': false, 'digits': 12}]),
+    lambda charge: case
+        when charge.asset = own_asset and rounds(charge, own)
+            then [{'asset': own_asset, 'amount': own, 'kind': 'trade'}]
+        when charge.asset = own_asset and charge.of_margin and charge.amount > own
+            then [
+                {'asset': own_asset, 'amount': own, 'kind': 'trade'},
+                {'asset': own_asset, 'amount': (charge.amount - own)::decimal(28, 12), 'kind': 'margin_open'}
+            ]
+        else [{'asset': charge.asset, 'amount': charge.amount, 'kind': 'trade'}]
+    end
+));
 
 create or replace temp macro several_of(entries) as
 case when len(entries) > 1 or entries[1].kind <> 'trade' then entries end;

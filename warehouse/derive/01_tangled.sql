@@ -1,21 +1,5 @@
 -- Sort a batch: most rows are alone, new, and tied to nothing; the others touch stored rows or one another.
 
-create or replace temp table batch_links as
-select
-    place,
-    link(broker, account, row_key) as row_hash,
-    link(broker, account, exec_id) as exec_hash,
-    link(broker, account, coalesce(ref_trade_id, trade_id)) as trade_hash,
-    link(broker, account, ref_row_key) as ref_row_hash,
-    lane(broker, account, symbol, last_qty, last_px) as lane_hash,
-    case
-        when seeks_by_terms(exec_type, ref_row_key, ref_trade_id, key_rank, status)
-            then lane(broker, account, symbol, last_qty, last_px)
-    end as open_lane_hash,
-    exec_type in ('CANCEL', 'CORRECT') as ends_another,
-    book_date
-from incoming;
-
 create or replace temp table tangled as
 select place from batch_links where ends_another or open_lane_hash is not null
 union
@@ -38,6 +22,15 @@ union
 select place from batch_links where exec_hash in (select exec_hash from batch_links group by exec_hash having count(*) > 1)
 union
 select place from batch_links where trade_hash in (select trade_hash from batch_links group by trade_hash having count(*) > 1);
+
+insert into tangled
+select place
+from batch_links
+inner join paid using (exec_hash)
+inner join incoming using (place)
+where list_sort(fees_by_ledger(paid.charges, incoming.commission, coalesce(incoming.comm_currency, incoming.currency)))
+    is distinct from list_sort(entries_of(incoming.fee_entries, incoming.commission, incoming.comm_currency))
+    and place not in (select place from tangled);
 
 create or replace temp table batch as
 select

@@ -18,6 +18,8 @@ select family from links where open_lane_hash in (select lane_hash from batch_li
 union
 select family from links where lane_hash in (select open_lane_hash from batch_links)
 union
+select family from links where exec_hash in (select exec_hash from late_legs)
+union
 select links.family
 from links
 inner join execution_rows as held using (row_hash)
@@ -27,4 +29,5 @@ inner join verified as mark
     and mark.source_rank > held.source_rank
     and mark.since <= held.book_date
     and mark.until > two_business_days_after(held.book_date)
-where held.status = 'provisional';
+where held.status = 'provisional'
+    and held.key_rank < 5;

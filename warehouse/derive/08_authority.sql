@@ -116,6 +116,7 @@ pairs as (
         and better.order_id = lesser.order_id
         and (coalesce(better.exec_id = lesser.exec_id, true) or coalesce(better.trade_id = lesser.trade_id, true))
     where lesser.status = 'provisional'
+        and lesser.key_rank < 5
 )
 
 select
@@ -176,6 +177,7 @@ pairs as (
         and (better.order_id is null or lesser.order_id is null)
         and (coalesce(better.exec_id = lesser.exec_id, true) or coalesce(better.trade_id = lesser.trade_id, true))
     where lesser.status = 'provisional'
+        and lesser.key_rank < 5
 )
 
 select

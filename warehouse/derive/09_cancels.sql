@@ -20,7 +20,8 @@ inner join verified as mark
     and mark.source_rank > told.source_rank
     and mark.since <= told.book_date
     and mark.until > two_business_days_after(told.book_date)
-where told.status = 'provisional';
+where told.status = 'provisional'
+    and told.key_rank < 5;
 
 create or replace temp table ends (
     ended_hash ubigint,

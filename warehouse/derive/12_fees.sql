@@ -9,6 +9,7 @@ select
     told.told_at,
     told.first_seen_at,
     told.fee_entries,
+    told.fees_told_at,
     told.taxes,
     families.family,
     coalesce(cancel.row_key, correction.row_key) as ended_by,
@@ -22,6 +23,7 @@ select
         when late.row_hash is not null then 'unconfirmed'
         when told.exec_type = 'CANCEL' and netted.by_hash is null then 'orphan_cancel'
         when clash.exec_id is not null then 'clash'
+        when told.fee_contradicted then 'fee_mismatch'
     end as finding
 from told
 inner join families on families.row_hash = told.row_hash

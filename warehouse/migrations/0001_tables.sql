@@ -380,6 +380,67 @@ comment on column links.family is 'Family of the row at the last load that touch
 comment on column links.book_first is 'Earliest book_date of the row''s versions: bounds the read';
 comment on column links.book_last is 'Latest book_date of the row''s versions';
 
+create table ledger_entries (
+    broker varchar,
+    account varchar,
+    entry_id varchar,
+    ref_id varchar,
+    exec_id varchar,
+    entry_type varchar,
+    entry_subtype varchar,
+    asset varchar,
+    asset_raw varchar,
+    asset_class varchar,
+    wallet varchar,
+    amount decimal(28, 12),
+    fee decimal(28, 12),
+    fee_asset varchar,
+    fee_digits tinyint,
+    fee_kind varchar,
+    balance decimal(28, 12),
+    status varchar,
+    entry_time timestamp,
+    entry_time_raw varchar,
+    book_date date,
+    source varchar,
+    broker_clock timestamp,
+    first_seen_at timestamp,
+    exchange_id varchar,
+    raw_row integer,
+    entry_hash ubigint,
+    exec_hash ubigint
+);
+
+comment on table ledger_entries is 'A movement of one asset as the broker booked it: legs of trades, fees, deposits, rewards';
+comment on column ledger_entries.broker is 'Broker by name';
+comment on column ledger_entries.account is 'Account, as in fills';
+comment on column ledger_entries.entry_id is 'The broker''s id of the entry';
+comment on column ledger_entries.ref_id is 'What the entry belongs to, as printed: a trade, a purchase, a deposit';
+comment on column ledger_entries.exec_id is 'Execution that the entry is a leg or a fee of: key into fills; null where it is about none';
+comment on column ledger_entries.entry_type is 'The broker''s word: trade, spend, receive, margin, rollover, deposit and others';
+comment on column ledger_entries.entry_subtype is 'The broker''s second word';
+comment on column ledger_entries.asset is 'Asset by its modern name, however it is held: BTC';
+comment on column ledger_entries.asset_raw is 'Asset as printed: XXBT, DOT.S';
+comment on column ledger_entries.asset_class is 'Class of the asset, as printed';
+comment on column ledger_entries.wallet is 'Wallet, as printed';
+comment on column ledger_entries.amount is 'Amount of asset: positive came in, negative went out; the fee is not in it';
+comment on column ledger_entries.fee is 'Fee in fee_asset: positive we paid';
+comment on column ledger_entries.fee_asset is 'Asset of the fee';
+comment on column ledger_entries.fee_digits is 'Decimals of the fee as printed: it is rounded to them';
+comment on column ledger_entries.fee_kind is 'trade, margin (of a position too) or credit (the whole entry pays a fee); null where it is about no execution';
+comment on column ledger_entries.balance is 'Balance of the asset after the entry; null while it is not booked';
+comment on column ledger_entries.status is 'booked or pending: sums are over booked entries';
+comment on column ledger_entries.entry_time is 'UTC, microseconds';
+comment on column ledger_entries.entry_time_raw is 'The time as printed';
+comment on column ledger_entries.book_date is 'Date of entry_time';
+comment on column ledger_entries.source is 'Channel that told it';
+comment on column ledger_entries.broker_clock is 'When the broker told it, UTC; null for a file without a clock';
+comment on column ledger_entries.first_seen_at is 'When we were first told, UTC';
+comment on column ledger_entries.exchange_id is 'The landed reply it came from: key into exchanges';
+comment on column ledger_entries.raw_row is 'Its place among the entries of that reply, from 0';
+comment on column ledger_entries.entry_hash is 'Hash of broker, account and entry_id';
+comment on column ledger_entries.exec_hash is 'Hash of broker, account and exec_id';
+
 create table instruments (
     instrument_id varchar,
     broker varchar,
@@ -468,10 +529,11 @@ create table coverage (
     source varchar,
     source_rank tinyint,
     account varchar,
-    since date,
-    until date,
-    returned_since date,
-    returned_until date,
+    every_day boolean,
+    since timestamp,
+    until timestamp,
+    returned_since timestamp,
+    returned_until timestamp,
     row_count bigint,
     broker_count bigint,
     status varchar,
@@ -487,10 +549,11 @@ comment on column coverage.broker is 'Broker by name';
 comment on column coverage.source is 'Channel asked';
 comment on column coverage.source_rank is 'Authority of the channel: higher wins';
 comment on column coverage.account is 'Account answered for; null where none answered';
-comment on column coverage.since is 'First day asked, inclusive';
-comment on column coverage.until is 'Last day asked, exclusive';
-comment on column coverage.returned_since is 'First day returned, inclusive';
-comment on column coverage.returned_until is 'Last day returned, exclusive';
+comment on column coverage.every_day is 'Whether weekends count: the broker trades on them';
+comment on column coverage.since is 'Begin of what was asked, inclusive: UTC, or the broker''s day';
+comment on column coverage.until is 'End of what was asked, exclusive';
+comment on column coverage.returned_since is 'Begin of what was returned, inclusive';
+comment on column coverage.returned_until is 'End of what was returned, exclusive';
 comment on column coverage.row_count is 'Execution rows returned';
 comment on column coverage.broker_count is 'Rows the broker says there are, where it says';
 comment on column coverage.status is 'complete, partial, failed or pending';
@@ -505,8 +568,8 @@ create table watermarks (
     source varchar,
     source_rank tinyint,
     account varchar,
-    verified_since date,
-    verified_until date,
+    verified_since timestamp,
+    verified_until timestamp,
     updated_at timestamp
 );
 
@@ -516,8 +579,8 @@ comment on column watermarks.broker is 'Broker by name';
 comment on column watermarks.source is 'Channel';
 comment on column watermarks.source_rank is 'Authority of the channel: higher wins';
 comment on column watermarks.account is 'Account';
-comment on column watermarks.verified_since is 'First day of the unbroken span, inclusive';
-comment on column watermarks.verified_until is 'Last day of the unbroken span, exclusive';
+comment on column watermarks.verified_since is 'Begin of the unbroken span, inclusive: UTC, or the broker''s day';
+comment on column watermarks.verified_until is 'End of the unbroken span, exclusive';
 comment on column watermarks.updated_at is 'Answer time of the load that moved it, UTC';
 
 create table quarantine (
@@ -562,8 +625,8 @@ create table sync_runs (
     run_id varchar,
     flow varchar,
     connection varchar,
-    asked_since date,
-    asked_until date,
+    asked_since timestamp,
+    asked_until timestamp,
     started_at timestamp,
     finished_at timestamp,
     exchanges bigint,
@@ -581,8 +644,8 @@ comment on table sync_runs is 'A run: what it asked and what came of it';
 comment on column sync_runs.run_id is 'Run';
 comment on column sync_runs.flow is 'backfill, incremental, import or renormalize';
 comment on column sync_runs.connection is 'Connection by name';
-comment on column sync_runs.asked_since is 'First day asked';
-comment on column sync_runs.asked_until is 'Last day asked, exclusive';
+comment on column sync_runs.asked_since is 'Begin of what was asked';
+comment on column sync_runs.asked_until is 'End of what was asked, exclusive';
 comment on column sync_runs.started_at is 'UTC';
 comment on column sync_runs.finished_at is 'UTC';
 comment on column sync_runs.exchanges is 'Exchanges landed: API calls';
@@ -598,6 +661,7 @@ comment on column sync_runs.verdict is 'ok, or the error that ended it';
 create table connections (
     connection varchar,
     kind varchar,
+    key varchar,
     state varchar,
     reason varchar,
     remedy varchar,
@@ -609,6 +673,7 @@ create table connections (
 comment on table connections is 'A connection and whether it works';
 comment on column connections.connection is 'Connection by name';
 comment on column connections.kind is 'Connector';
+comment on column connections.key is 'Hash that names the key, token or login in use; never the key itself';
 comment on column connections.state is 'active, needs_reauth, degraded, rate_limited or misconfigured';
 comment on column connections.reason is 'Why';
 comment on column connections.remedy is 'What to do';

@@ -1,20 +1,32 @@
+-- A span as a person says it: whole days with both ends inclusive, else the moments.
+create or replace macro spoken(since, until) as
+case
+    when since = date_trunc('day', since) and until = date_trunc('day', until)
+        then since::date || ' to ' || (until::date - 1)
+    else date_trunc('second', since) || ' to ' || date_trunc('second', until)
+end;
+
 -- Findings: each row is something a person should look at.
 create or replace view data_health as
 select
     finding as kind,
-    case finding when 'orphan_cancel' then 'warning' else 'error' end as severity,
+    case when finding in ('orphan_cancel', 'fee_mismatch') then 'warning' else 'error' end as severity,
     broker as connection,
     case finding
         when 'orphan_cancel'
             then 'A cancel of ' || symbol || ' (' || row_key || ') has no original yet'
         when 'clash'
             then 'The execution id ' || coalesce(exec_id, '') || ' is used for different things'
+        when 'fee_mismatch'
+            then 'The fee of ' || coalesce(exec_id, row_key) || ' is ' || commission || ' ' || comm_currency
+            || ' in the ledger and something else in the trade'
         else 'A provisional fill of ' || symbol || ' (' || row_key || ') was never confirmed'
     end as what,
     last_changed_at as since,
     case finding
         when 'orphan_cancel' then 'Backfill the days before it'
         when 'clash' then 'Compare both rows with the broker''s own statement'
+        when 'fee_mismatch' then 'None: what the ledger says was paid counts'
         else 'Ask the broker what became of it'
     end as remedy
 from execution_rows
@@ -33,7 +45,7 @@ select
     case when asked.until <= known.returned_since and asked.reason like 'Rejected%' then 'before_history' else 'gap' end as kind,
     case when asked.until <= known.returned_since and asked.reason like 'Rejected%' then 'note' else 'error' end as severity,
     asked.connection,
-    asked.since || ' to ' || (asked.until - 1) || coalesce(' for ' || asked.account, '') || ' is ' || asked.status
+    spoken(asked.since, asked.until) || coalesce(' for ' || asked.account, '') || ' is ' || asked.status
     || ': ' || coalesce(asked.reason, '') as what,
     asked.recorded_at as since,
     case
@@ -73,7 +85,7 @@ select
     'gap' as kind,
     'error' as severity,
     hole.connection,
-    hole.reached || ' to ' || (hole.returned_since - 1) || ' was never asked for' || coalesce(' for ' || hole.account, '') as what,
+    spoken(hole.reached, hole.returned_since) || ' was never asked for' || coalesce(' for ' || hole.account, '') as what,
     hole.recorded_at as since,
     'Import or back-fill these days' as remedy
 from (
@@ -88,10 +100,10 @@ from (
     where returned_since is not null
 ) as hole
 where hole.returned_since > hole.reached
-    and len(list_filter(
-        range(hole.reached::timestamp, hole.returned_since::timestamp, interval 1 day),
-        lambda day: isodow(day) < 6
-    )) > 0
+    and (
+        hole.every_day
+        or len(list_filter(range(hole.reached, hole.returned_since, interval 1 day), lambda day: isodow(day) < 6)) > 0
+    )
     and not exists (
         select 1
         from coverage as failed

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from connectors.wire import Pause, Request, Response, Window
 ENVELOPES = Path(__file__).with_name("recorded") / "envelopes"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((ENVELOPES / "expected.json").read_text())
 CREDENTIALS = Credentials(token="canary-7f31", query_id="917301")
-WINDOW = Window(date(2025, 1, 1), date(2026, 1, 1))
+WINDOW = Window(datetime(2025, 1, 1), datetime(2026, 1, 1))
 ERRORS = {kind.__name__: kind for kind in (AuthRequired, RateLimited, Transient, Rejected, ContractViolation)}
 
 
@@ -177,7 +177,7 @@ def test_an_http_status_is_sorted_before_the_body_is_read(status: int, kind: typ
 
 @given(since=st.dates(date(2000, 1, 1), date(2030, 1, 1)), days=st.integers(1, 4000))
 def test_windows_cover_the_span_once_in_order_and_none_is_over_a_year(since: date, days: int) -> None:
-    until = date.fromordinal(since.toordinal() + days)
+    since, until = (datetime.combine(day, time.min) for day in (since, since + timedelta(days=days)))
     pieces = windows(since, until)
     assert pieces[0].since == since
     assert pieces[-1].until == until

@@ -23,7 +23,7 @@ SOMETIMES = set("fees instruments drift after refused".split())
 ENDPOINTS = set("TradesHistory Ledgers AssetPairs Assets QueryTrades".split())
 RULES = set(
     "decimal_loss not_a_number time_unreadable symbol_missing quantity_missing date_missing currency_unknown "
-    "side_missing txid_missing".split()
+    "side_missing id_missing".split()
 )
 CLASSES = set("ok AuthRequired RateLimited Transient Rejected ContractViolation".split())
 DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d*[1-9])?")

@@ -1,0 +1,29 @@
+"""Kraken's spot exchange: the whole history by pages or by report, and the ledger that proves each fee."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from connectors.connector import Connector, Limits
+from connectors.kraken import conversations, dialect, endpoints, normalize, replies
+
+CONNECTOR = Connector(
+    name="kraken",
+    broker=dialect.BROKER,
+    credentials=endpoints.Credentials,
+    limits=Limits(rules=(), timeout_seconds=60.0, hosts=endpoints.HOSTS),  # the counter is kept by the conversation
+    windows=conversations.windows,
+    backfill=conversations.pages,
+    incremental=conversations.pages,
+    export=conversations.export,
+    reference=conversations.reference,
+    reference_endpoints=frozenset({"Assets", "AssetPairs"}),
+    normalize=normalize.normalize,
+    fills_of_legs=normalize.fills_of_legs,
+    pace_key=endpoints.pace_key,
+    endpoint_of=replies.endpoint_of,
+    each_reply_stands=True,
+    overlap=timedelta(hours=1),
+    is_open_always=True,
+    channels=(frozenset({dialect.REST, dialect.EXPORT}), frozenset({dialect.LEDGER})),
+)

@@ -1,0 +1,252 @@
+"""Kraken's protocols, top to bottom: pages newest first until they add up, or a report that is ordered and fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, count, repeat
+from math import floor
+from typing import TypeVar
+
+from connectors.errors import ContractViolation, RateLimited, Rejected, Transient
+from connectors.kraken import endpoints, exports, replies
+from connectors.kraken.budget import Budget, cost_of
+from connectors.kraken.endpoints import TOKENISED, Credentials
+from connectors.wire import Call, Conversation, Exchanging, Pause, Request, Response, Window, ask
+
+PAGE = 50
+BACKOFFS = (2.0, 8.0, 30.0)  # the edge is often unwell for seconds; longer trouble is the runner's
+NONCE_TRIES = 3
+LONGEST_PAUSE = 60.0
+THROTTLE_TRIES = 5
+PUBLIC_PAUSE = 1.0
+POLLS = (5.0, 5.0, 10.0, 20.0)  # then every 30 s, for an hour in all
+LAST_POLL = 30.0
+PATIENCE = 3600.0
+
+Answer = TypeVar("Answer")
+
+
+def windows(since: datetime, until: datetime) -> list[Window]:
+    """Cut a span into quarters of a year, oldest first: few enough to ask for, small enough to begin again."""
+    pieces, start = [], since
+    while start < until:
+        month = 3 * ((start.month - 1) // 3) + 4
+        quarter = datetime(start.year + month // 13, (month - 1) % 12 + 1, 1)  # noqa: DTZ001  (windows are naive, in UTC)
+        end = min(until, quarter)
+        pieces.append(Window(start, end))
+        start = end
+    return pieces
+
+
+def reference(credentials: Credentials, recent: Sequence[Call] = ()) -> Conversation:
+    """Fetch how assets and pairs are named, in the old style and the new one, tokenised ones too."""
+    caller = yield from _caller(credentials, recent)
+    for request in (
+        endpoints.assets(credentials),
+        endpoints.assets(credentials, assetVersion="1"),
+        endpoints.assets(credentials, aclass=TOKENISED),
+        endpoints.asset_pairs(credentials),
+        endpoints.asset_pairs(credentials, assetVersion="1"),
+        endpoints.asset_pairs(credentials, aclass_base=TOKENISED),
+    ):
+        yield Pause(PUBLIC_PAUSE, "Kraken's public endpoints take one request a second")
+        try:
+            yield from caller.read(request, _result)
+        except Rejected:
+            if TOKENISED not in request.params.values():  # not every account may see tokenised assets
+                raise
+
+
+def pages(credentials: Credentials, window: Window, recent: Sequence[Call] = ()) -> Conversation:
+    """Fetch the trades and ledger entries of one window page by page; each walk ends when its rows add up."""
+    caller = yield from _caller(credentials, recent)
+    start, end = caller.seconds(window)
+    yield from _walk(caller, endpoints.trades_history, start, end)
+    yield from _walk(caller, endpoints.ledgers, start, end)
+
+
+def export(credentials: Credentials, window: Window, recent: Sequence[Call] = ()) -> Conversation:
+    """Order the reports of one window, fetch them when they are made, and compare the newest trades with a page."""
+    caller = yield from _caller(credentials, recent)
+    start, end = caller.seconds(window)
+    orders = []
+    for report in ("trades", "ledgers"):
+        request = endpoints.add_export(credentials, report, start, end)
+        orders.append((report, (yield from caller.read(request, _export_id))))
+    fetched = {}
+    for report, export_id in orders:
+        yield from _until_made(caller, report, export_id)
+        fetched[report] = yield from caller.read(endpoints.retrieve_export(credentials, export_id), _export)
+        yield from caller.read(endpoints.remove_export(credentials, export_id), _result)
+    page = yield from caller.read(endpoints.trades_history(credentials, start, end, 0), _trades)
+    require_same_grain(exports.rows_of(fetched["trades"]), page)
+
+
+def require_same_grain(exported: Sequence[dict[str, str]], page: dict[str, dict[str, str]]) -> None:
+    """Raise `ContractViolation` unless each order of a page consists of the same trades in the export.
+
+    The oldest order of a full page may be cut off, and what happened after the export was made is not in it.
+    """
+    newest_first = sorted(page.values(), key=lambda trade: float(trade["time"]), reverse=True)
+    cut_off = {newest_first[-1]["ordertxid"]} if len(page) >= PAGE else set()
+    by_order: dict[str, set[str]] = {}
+    for row in exported:
+        by_order.setdefault(row["ordertxid"], set()).add(row["txid"])
+    for order in {trade["ordertxid"] for trade in newest_first} - cut_off:
+        paged = {txid for txid, trade in page.items() if trade["ordertxid"] == order}
+        if order in by_order and not paged <= by_order[order]:
+            raise ContractViolation(
+                f"Kraken's export tells the order {order} in {len(by_order[order])} trades, its pages in {len(paged)}.",
+                code=replies.GRAIN,
+                remedy="Fetch this history by pages: fillhouse backfill --via pages.",
+            )
+
+
+@dataclass(slots=True)
+class _Caller:
+    """Asks with one key: keeps the counter's balance, and knows which troubles to wait out."""
+
+    credentials: Credentials
+    budget: Budget
+    now: float  # seconds since 1970 by our clock, as of the last answer
+    ahead: float  # by how many seconds Kraken's clock is ahead of ours
+
+    def seconds(self, window: Window) -> tuple[int, int]:
+        """Give a window as Kraken's `(start, end]` in whole seconds, ending now at the latest."""
+        now = floor(self.now + self.ahead)
+        start = floor(window.since.replace(tzinfo=UTC).timestamp()) - 1
+        return start, max(min(floor(window.until.replace(tzinfo=UTC).timestamp()), now), start + 1)
+
+    def read(self, request: Request, reader: Callable[[Response, str], Answer]) -> Exchanging[Answer]:
+        """Ask and read, inside the budget; short troubles are waited out, the others raised."""
+        troubles: Iterator[float] = iter(BACKOFFS)
+        nonces = throttles = 0
+        while True:
+            yield from self.pause(self.budget.at(self.now).wait_for(cost_of(request.endpoint)), "Kraken's rate counter")
+            try:
+                response = yield from self._ask(request)
+                return reader(response, request.endpoint)
+            except Transient as trouble:
+                if trouble.code == replies.BAD_NONCE:
+                    nonces += 1
+                    if nonces >= NONCE_TRIES:
+                        raise Rejected(trouble.message, code=trouble.code, remedy=trouble.remedy) from trouble
+                    continue  # the next one is larger
+                seconds = next(troubles, None)
+                if seconds is None:
+                    raise
+                yield from self.pause(seconds, "Kraken is unwell")
+            except RateLimited as limit:
+                throttles += 1
+                seconds = self._patience(limit)
+                if seconds > LONGEST_PAUSE or throttles >= THROTTLE_TRIES:
+                    raise RateLimited(
+                        limit.message, retry_after=seconds, code=limit.code, remedy=limit.remedy
+                    ) from limit
+                yield from self.pause(seconds, "Kraken asks for fewer requests")
+
+    def _ask(self, request: Request) -> Exchanging[Response]:
+        try:
+            response = yield from ask(request)
+            self.now = max(self.now, response.answered_at.timestamp())
+        finally:
+            self.budget = self.budget.spent(cost_of(request.endpoint), self.now)
+        return response
+
+    def _patience(self, limit: RateLimited) -> float:
+        """Say how long to keep still after a refusal: as told, else until the counter is down to half."""
+        until = replies.throttled_until(limit)
+        if until is not None:
+            return max(until - (self.now + self.ahead), 1.0)
+        if limit.code.startswith(replies.TOO_MANY):
+            self.budget = self.budget.exhausted(self.now)
+            return max(self.budget.wait_for_half(), 5.0)
+        return limit.retry_after
+
+    def pause(self, seconds: float, why: str) -> Conversation:
+        """Wait, and know that time has passed."""
+        if seconds > 0:
+            yield Pause(seconds, why)
+            self.now += seconds
+
+
+def _caller(credentials: Credentials, recent: Sequence[Call]) -> Exchanging[_Caller]:
+    """Ask the time first: it costs nothing, says how far the clocks are apart, and when the counting begins."""
+    request = endpoints.server_time(credentials)
+    for seconds in (*BACKOFFS, None):
+        try:
+            response = yield from ask(request)
+            theirs = replies.read_time(response)
+            break
+        except Transient:
+            if seconds is None:
+                raise
+            yield Pause(seconds, "Kraken is unwell")
+    ours = response.answered_at.timestamp()
+    return _Caller(credentials, Budget.of(credentials.tier, recent, ours), ours, theirs - floor(ours))
+
+
+def _walk(
+    caller: _Caller, question: Callable[[Credentials, int, int, int], Request], start: int, end: int
+) -> Conversation:
+    """Walk the pages of `(start, end]`; once more if they do not add up, then each half of the window by itself.
+
+    A window of a second that still does not add up stays as it is: what it lacks shows in its coverage.
+    """
+    for _ in range(2):
+        if (yield from _adds_up(caller, question, start, end)):
+            return
+    middle = (start + end) // 2
+    if start < middle < end:
+        yield from _walk(caller, question, start, middle)
+        yield from _walk(caller, question, middle, end)
+
+
+def _adds_up(
+    caller: _Caller, question: Callable[[Credentials, int, int, int], Request], start: int, end: int
+) -> Exchanging[bool]:
+    """Walk the pages once. Tells whether there were as many distinct rows as the last page counts."""
+    seen: set[str] = set()
+    for offset in count(step=PAGE):
+        page = yield from caller.read(question(caller.credentials, start, end, offset), replies.read_page)
+        seen.update(page.ids)
+        if page.count is None:
+            if len(page.ids) < PAGE:
+                return True
+        elif not page.ids or offset + PAGE >= page.count:
+            return len(seen) == page.count
+    raise AssertionError
+
+
+def _until_made(caller: _Caller, report: str, export_id: str) -> Conversation:
+    """Poll until a report can be fetched."""
+    waited = 0.0
+    for seconds in chain(POLLS, repeat(LAST_POLL)):
+        if waited > PATIENCE:
+            break
+        yield from caller.pause(seconds, f"Kraken is making the report of {report}")
+        waited += seconds
+        request = endpoints.export_status(caller.credentials, report)
+        if (yield from caller.read(request, lambda response, _endpoint: replies.export_is_ready(response, export_id))):
+            return
+    raise Transient(f"Kraken did not finish the report of {report} within an hour.", code="export")
+
+
+def _result(response: Response, endpoint: str) -> object:
+    return replies.result_of(response, endpoint)
+
+
+def _export_id(response: Response, _endpoint: str) -> str:
+    return replies.read_export_id(response)
+
+
+def _export(response: Response, _endpoint: str) -> bytes:
+    return replies.read_export(response)
+
+
+def _trades(response: Response, endpoint: str) -> dict[str, dict[str, str]]:
+    replies.read_page(response, endpoint)
+    found: dict[str, dict[str, str]] = replies.result_of(response, endpoint)["trades"]
+    return found

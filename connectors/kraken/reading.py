@@ -1,0 +1,151 @@
+"""Lay Kraken's replies and export files out as tables of text, a row a trade, an entry or a pair; no value is touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from connectors.connector import Reply
+from connectors.errors import ConnectorError, ContractViolation
+from connectors.kraken import exports
+from connectors.kraken.dialect import DEFAULT_ACCOUNT
+from connectors.kraken.replies import ZIP, result_of_body
+
+TRADE_TEXT = (
+    "txid", "ordertxid", "postxid", "pair", "aclass", "time", "type", "ordertype", "price", "cost", "fee", "vol", "margin",
+    "leverage", "misc", "posstatus", "trade_id", "maker", "cl_ord_id",
+)  # fmt: skip
+LEDGER_TEXT = (
+    "txid", "refid", "time", "type", "subtype", "aclass", "asset", "wallet", "amount", "fee", "feecurrency", "balance",
+)  # fmt: skip
+OTHER_COLUMN = {"posttxid": "postxid", "posstatuscode": "posstatus"}  # an export's name, the reply's name
+
+
+TRADE_REPLIES = ("TradesHistory", "QueryTrades", exports.TRADES)
+LEDGER_REPLIES = ("Ledgers", "QueryLedgers", exports.LEDGERS)
+EXPORTS = (exports.TRADES, exports.LEDGERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply that holds data, read once: its result, numbers with a point still as text; none of an export."""
+
+    reply: Reply
+    endpoint: str
+    params: Mapping[str, str]
+    result: Any = None
+
+    @property
+    def account(self) -> str:
+        """Name the account: Kraken does not."""
+        return self.reply.asked_account or DEFAULT_ACCOUNT
+
+    @property
+    def answered_at(self) -> datetime:
+        """Give the moment of the answer, in UTC without saying so."""
+        return self.reply.answered_at.replace(tzinfo=None)
+
+    @property
+    def rows(self) -> Mapping[str, Mapping[str, Any]]:
+        """Give what the answer tells, by id."""
+        found: Mapping[str, Mapping[str, Any]] = (
+            self.result.get(INSIDE[self.endpoint]) if self.endpoint in INSIDE else self.result
+        )
+        return found
+
+
+INSIDE = {"TradesHistory": "trades", "Ledgers": "ledger"}
+
+
+def answers_in(replies: Sequence[Reply]) -> list[Answer]:
+    """Read replies; errors, pages and the steps of ordering a report hold no data."""
+    ordered: dict[str | None, Mapping[str, str]] = {}
+    found = []
+    for reply in replies:
+        if reply.endpoint in EXPORTS:
+            found.append(Answer(reply, reply.endpoint, reply.params))
+        elif reply.endpoint == "RetrieveExport":
+            if reply.body.startswith(ZIP):
+                found.append(Answer(reply, exports.kind_of(reply.body), ordered.get(reply.params.get("id"), {})))
+        else:
+            with suppress(ConnectorError):
+                result = result_of_body(reply.body, reply.endpoint)
+                if reply.endpoint == "AddExport":  # it says which window the report is about
+                    ordered[result["id"]] = {"start": reply.params["starttm"], "end": reply.params["endtm"]}
+                elif reply.endpoint in DATA:
+                    found.append(Answer(reply, reply.endpoint, reply.params, result))
+    return found
+
+
+DATA = ("TradesHistory", "QueryTrades", "Ledgers", "QueryLedgers", "Assets", "AssetPairs")
+
+
+def read_trades(answer: Answer) -> tuple[pl.DataFrame, frozenset[str]]:
+    """Give the trades of a reply or export as text, and the attributes it prints."""
+    return _read(answer, TRADE_TEXT)
+
+
+def read_entries(answer: Answer) -> tuple[pl.DataFrame, frozenset[str]]:
+    """Give the ledger entries of a reply or export as text, and the attributes it prints."""
+    return _read(answer, LEDGER_TEXT)
+
+
+def _read(answer: Answer, names: Sequence[str]) -> tuple[pl.DataFrame, frozenset[str]]:
+    return _read_export(answer.reply.body, names) if answer.endpoint in EXPORTS else _read_objects(answer.rows, names)
+
+
+def _read_objects(
+    objects: Mapping[str, Mapping[str, Any]], names: Sequence[str]
+) -> tuple[pl.DataFrame, frozenset[str]]:
+    """Lay objects that are keyed by their id out as a table; numbers are already text."""
+    rows = list(objects.values())
+    printed = frozenset().union(*rows) if rows else frozenset()
+    columns = {name: [_text(row.get(name)) for row in rows] for name in names if name in printed}
+    columns["txid"] = list(objects)
+    return _table(columns, names), printed
+
+
+def _text(value: object) -> str | None:
+    """Give a JSON value as its text; what is none of text, number and truth is given as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else json.dumps(value)
+
+
+def _read_export(body: bytes, names: Sequence[str]) -> tuple[pl.DataFrame, frozenset[str]]:
+    """Read a CSV by its column names, every cell as text."""
+    text = exports.unpacked(body)
+    header = [OTHER_COLUMN.get(name, name) for name in exports.header_of(text)]
+    if text.count(b'"') % 2 or _has_uneven_rows(text, len(header)):
+        exports.require_even(text)
+    try:
+        frame = pl.read_csv(text, separator=exports.separator_of(text), infer_schema=False)
+    except pl.exceptions.PolarsError as exc:
+        exports.require_even(text)
+        raise ContractViolation(f"The file is no readable CSV: {exc}.", remedy=exports.AGAIN) from exc
+    if frame.height != sum(bool(line.strip()) for line in text.split(b"\n")) - 1:
+        exports.require_even(text)  # a cell goes on over the end of its line
+    frame.columns = header
+    columns = {name: frame.get_column(name) for name in names if name in header}
+    return _table(columns, names), frozenset(header)
+
+
+def _has_uneven_rows(text: bytes, width: int) -> bool:
+    """Tell whether some line may not have as many cells as the header: counted without looking at quotes."""
+    separator = exports.separator_of(text).encode()
+    return any(line.count(separator) != width - 1 for line in text.split(b"\n") if line.strip())
+
+
+def _table(columns: Mapping[str, Any], names: Iterable[str]) -> pl.DataFrame:
+    """Make a table of text with all the columns there may be; an empty cell tells nothing."""
+    blank = (pl.lit(None, pl.String).alias(name) for name in names if name not in columns)
+    frame = pl.DataFrame(dict(columns), schema=dict.fromkeys(columns, pl.String)).with_columns(blank)
+    return frame.select(
+        pl.when(pl.col(name).str.strip_chars() != "").then(pl.col(name).str.strip_chars()) for name in names
+    )

@@ -1,0 +1,70 @@
+"""Say which windows Kraken's replies told in full: those whose pages hold as many rows as Kraken counts, or a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from connectors.contract import STATEMENT
+from connectors.kraken import dialect, exports
+from connectors.kraken.reading import EXPORTS, INSIDE, LEDGER_REPLIES, Answer
+
+CHANNELS = {
+    exports.TRADES: (dialect.EXPORT, dialect.EXPORT_RANK),
+    "TradesHistory": (dialect.REST, dialect.REST_RANK),
+    **dict.fromkeys(LEDGER_REPLIES, (dialect.LEDGER, dialect.LEDGER_RANK)),
+}
+
+
+def told_in_full(answers: Sequence[Answer]) -> pl.DataFrame:
+    """Give a row a window that was asked for (`STATEMENT`); without dates where its rows do not add up.
+
+    Times are fractional and windows whole seconds, `(start, end]`: what is told of one joins what is told of the next. A
+    saved page tells no window, but it may show that there is more than it holds.
+    """
+    asked: dict[tuple[str, ...], list[Answer]] = {}
+    for answer in answers:
+        if answer.endpoint in (*INSIDE, *EXPORTS):
+            window = (answer.params.get("start", ""), answer.params.get("end", ""))
+            asked.setdefault((answer.endpoint, answer.account, *window), []).append(answer)
+    rows = [_row(told, *_counted(told)) for told in asked.values()]
+    return pl.DataFrame([row for row in rows if row], schema=STATEMENT)
+
+
+def _counted(told: Sequence[Answer]) -> tuple[int, int | None]:
+    """Count the distinct rows of a window's pages; and give what the last page says there are."""
+    if told[-1].endpoint in EXPORTS:
+        text = exports.unpacked(told[-1].reply.body)
+        return sum(bool(line.strip()) for line in text.split(b"\n")) - 1, None
+    count = told[-1].result.get("count")
+    return len(set().union(*(answer.rows for answer in told))), int(count) if count is not None else None
+
+
+def _row(told: Sequence[Answer], row_count: int, broker_count: int | None) -> dict[str, Any] | None:
+    last = told[-1]
+    adds_up = broker_count in (None, row_count)
+    named = "start" in last.params
+    if not named and adds_up:
+        return None
+    source, rank = CHANNELS[last.endpoint]
+    return {
+        "broker": dialect.BROKER,
+        "source": source,
+        "source_rank": rank,
+        "account": last.account,
+        "returned_since": _moment(last.params["start"]) if named and adds_up else None,
+        "returned_until": _moment(last.params["end"]) if named and adds_up else None,
+        "broker_clock": last.answered_at,
+        "holds_section": True,
+        "row_count": row_count,
+        "broker_count": broker_count,
+        "exchange_id": last.reply.exchange_id,
+        "answered_at": last.answered_at,
+    }
+
+
+def _moment(seconds: str) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None)

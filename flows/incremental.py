@@ -1,0 +1,71 @@
+"""The incremental sync: what happened since the last one, and whatever an earlier one could not get."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+
+from connectors.registry import connector
+from flows import policy, steps, sync
+from flows.blocks import every_connection
+from flows.connections import Connection, home
+from flows.report import Summary
+from flows.steps import Question
+from flows.sync import Plan
+from warehouse import coverage
+from warehouse.coverage import Asked
+
+FIRST_DAYS = timedelta(days=7)  # for a connection that was never backfilled: enough for today's questions
+
+
+@flow(name="incremental", persist_result=False)
+def incremental(connections: list[str] | None = None) -> Any:
+    """Fetch what is new since the last sync, and close gaps behind it; "sync now" is this flow, too.
+
+    Args:
+        connections: Names of connections; all that are configured when left out.
+
+    """
+    where, now = home(), steps.utc_now()
+    chosen = every_connection(connections)
+    insists = not _was_scheduled()
+    with steps.published(where):
+        recovered = steps.recover(where)
+        outcomes = tuple(sync.sync(where, connection, planned, insists=insists) for connection in chosen)
+    asked = policy.span(None, None, now, is_open_always=True)
+    return sync.ended(Summary(str(flow_run.id), asked, outcomes, recovered))
+
+
+def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: datetime) -> Plan:
+    """Plan what to ask: each gap since the first day that is covered, with an overlap in front of it."""
+    broker = connector(connection.kind)
+    end = policy.span(None, None, moment, is_open_always=broker.is_open_always)
+    first = coverage.first_covered(con, connection.name)
+    wanted = Asked(first or max(end.since, end.until - FIRST_DAYS), end.until, end.is_up_to_now)
+    parts = sync.missing(con, connection, wanted)
+    if not broker.is_open_always and coverage.was_asked_since(
+        con, connection.name, end.until, moment - policy.PATIENCE
+    ):
+        parts = [part for part in parts if part.until < end.until]  # the last day's statement was not ready just now
+    overlapping = [Asked(max(part.since - broker.overlap, wanted.since), part.until) for part in parts]
+    windows = sync.cut(broker, connection, overlapping)
+    names_since = moment - sync.NAMES_LAST
+    return Plan(
+        wanted,
+        tuple(
+            Question(window, is_up_to_now=wanted.is_up_to_now and window.until == wanted.until) for window in windows
+        ),
+        wants_names=broker.reference is not None
+        and not coverage.has_answer_since(con, connection.kind, broker.reference_endpoints, names_since),
+    )
+
+
+def _was_scheduled() -> bool:
+    """Tell whether nobody pressed a button: then a connection that waits for a person is left alone."""
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(flow_run.id).auto_scheduled

@@ -1,0 +1,208 @@
+"""Bring one connection up to date: what a backfill and an incremental sync have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import duckdb
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from connectors.connector import Connector
+from connectors.errors import ConnectorError
+from connectors.registry import connector
+from connectors.wire import Window
+from flows import policy, steps, tasks
+from flows.connections import Connection, retry_delays
+from flows.policy import Outcome, State
+from flows.report import Summary
+from flows.steps import Question, Way
+from warehouse import connections as states
+from warehouse import coverage, db
+from warehouse.connections import KnownState
+from warehouse.coverage import Asked
+
+NAMES_LAST = timedelta(days=1)  # how long a listing of instruments is good for
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run means to ask of a connection: the span it answers for, and the questions still open."""
+
+    asked: Asked
+    questions: tuple[Question, ...]
+    wants_names: bool = False
+
+
+Planner = Callable[[duckdb.DuckDBPyConnection, Connection, datetime], Plan]
+
+
+def ended(summary: Summary) -> Any:
+    """Keep the summary as an artifact, and end the run with the name of its worst connection."""
+    create_markdown_artifact(summary.markdown(), key=str(flow_run.flow_name), description=summary.message())
+    ending = Failed if summary.worst.fails else Completed
+    return ending(name=summary.name, message=summary.message(), data=summary)
+
+
+def sync(where: Path, connection: Connection, planned: Planner, *, insists: bool = True) -> Outcome:
+    """Ask one connection for what is missing. Two runs over one connection take turns, so the second finds it done.
+
+    Where a person must act first, a run that does not insist ends at once, without a request.
+    """
+    with steps.holding(where, connection.name, get_run_logger().info):
+        before = _state_before(where, connection.name)
+        if before and _is_silent(connection, before, insists=insists):
+            return _still_so(connection.name, before)
+        with db.writer(where) as con:
+            plan = planned(con, connection, steps.utc_now())
+        if plan.wants_names and plan.questions:
+            _ask_names(where, connection)
+        errors, loaded = _ask(where, connection, plan.questions)
+        moment = steps.utc_now()
+        error = policy.worst_error(errors)
+        if loaded or error is not None:
+            state = policy.state_after(error)
+            tasks.record_state(
+                where,
+                connection.name,
+                connection.kind,
+                connection.key,
+                state,
+                error=error,
+                moment=moment,
+                success=error is None,
+            )
+        return _outcome(where, connection, plan, before=before, error=error, moment=moment)
+
+
+def missing(con: duckdb.DuckDBPyConnection, connection: Connection, asked: Asked) -> list[Asked]:
+    """Give the parts of a span that no answer of this connection covers."""
+    broker = connector(connection.kind)
+    return coverage.missing_windows(
+        con, connection.name, asked, channels=broker.channels, every_day=broker.is_open_always
+    )
+
+
+def cut(broker: Connector, connection: Connection, parts: Sequence[Asked]) -> list[Window]:
+    """Cut what is missing into the broker's questions. Where the broker takes no dates there is only one question."""
+    windows = [window for part in parts for window in broker.windows(part.since, part.until)]
+    return windows if connection.asks_dates else windows[-1:]
+
+
+def _is_silent(connection: Connection, before: KnownState, *, insists: bool) -> bool:
+    """Tell whether nothing is asked: the broker wants silence, or a person was told what to do and has not done it."""
+    if before.state == State.RATE_LIMITED:
+        return before.retry_at is not None and before.retry_at > steps.utc_now()
+    return before.state == State.NEEDS_REAUTH and not insists and before.key == connection.key
+
+
+def _ask_names(where: Path, connection: Connection) -> None:
+    """Ask how the broker names things. Without an answer older listings serve, so that is no reason to stop."""
+    try:
+        fetched = tasks.fetch_names(where, connection.name, str(flow_run.id), str(flow_run.flow_name))
+        steps.load_conversation(where, fetched.conversation_id)
+    except ConnectorError as error:
+        get_run_logger().warning("%s: no listing of instruments: %s", connection.name, error)
+
+
+def _ask(where: Path, connection: Connection, questions: Sequence[Question]) -> tuple[list[ConnectorError], int]:
+    """Fetch and load question by question, oldest first. Gives the errors that matter and how many were loaded."""
+    errors: list[ConnectorError] = []
+    loaded = in_a_row = number = 0
+    progress = _progress(connection.name)
+    waiting = list(questions)
+    while waiting:
+        question, number = waiting.pop(0), number + 1
+        try:
+            _ask_one(where, connection.name, question)
+            loaded, in_a_row = loaded + 1, 0
+        except ConnectorError as error:
+            if question.may_fall_back and policy.distrusts_export(error):
+                get_run_logger().warning("%s: %s Its pages are read instead.", connection.name, error.message)
+                waiting = [*_by_pages(connection, question), *waiting]
+            elif not policy.concerns_window_only(connection.kind, error):
+                errors, in_a_row = [*errors, error], in_a_row + 1
+                if policy.ends_sync(error, in_a_row):
+                    break
+        done = 100.0 * number / (number + len(waiting))
+        update_progress_artifact(progress, done, f"{number} of {number + len(waiting)} windows")
+    return errors, loaded
+
+
+def _by_pages(connection: Connection, question: Question) -> list[Question]:
+    """Ask the same span in the plain way."""
+    window = question.window
+    pages = connector(connection.kind).windows(window.since, window.until)
+    return [Question(piece, Way.PAGES, question.is_up_to_now and piece.until == window.until) for piece in pages]
+
+
+def _ask_one(where: Path, connection: str, question: Question) -> None:
+    delays = retry_delays()
+    patient = tasks.fetch_window.with_options(retries=len(delays), retry_delay_seconds=delays)
+    fetched = patient(where, connection, question, str(flow_run.id), str(flow_run.flow_name))
+    loaded = tasks.load_window(where, connection, question, fetched.conversation_id)
+    get_run_logger().info(
+        "%s %s: %d rows, %d added, %d revised, %d rejected",
+        connection, question, loaded.rows_read, loaded.added, loaded.revised, loaded.rejected,
+    )  # fmt: skip
+
+
+def _outcome(
+    where: Path,
+    connection: Connection,
+    plan: Plan,
+    *,
+    before: KnownState | None,
+    error: ConnectorError | None,
+    moment: datetime,
+) -> Outcome:
+    with db.writer(where) as con:
+        totals = states.totals_of(con, str(flow_run.id), connection.name)
+        gaps = missing(con, connection, _without_last_moments(plan))
+    state = policy.state_after(error)
+    return Outcome(
+        connection=connection.name,
+        state=state,
+        entered=before is None or before.state != state,
+        windows=len(plan.questions),
+        reason=error.message if error else "",
+        remedy=error.remedy if error else "",
+        retry_at=policy.retry_at(error, moment),
+        totals=totals,
+        gaps=tuple(map(str, gaps)),
+    )
+
+
+def _without_last_moments(plan: Plan) -> Asked:
+    """Give the span a run answers for. One that was asked up to now ends where the broker's clock was then."""
+    if not plan.asked.is_up_to_now:
+        return plan.asked
+    return replace(plan.asked, until=max(plan.asked.until - policy.CLOCKS_APART, plan.asked.since))
+
+
+def _still_so(connection: str, before: KnownState) -> Outcome:
+    return Outcome(
+        connection=connection,
+        state=State(before.state),
+        entered=False,
+        reason=before.reason or "",
+        remedy=before.remedy or "",
+        retry_at=before.retry_at,
+    )
+
+
+def _state_before(where: Path, connection: str) -> KnownState | None:
+    with db.writer(where) as con:
+        return states.state_of(con, connection)
+
+
+def _progress(connection: str) -> UUID:
+    key = f"{flow_run.flow_name}-{connection}"
+    return cast("UUID", create_progress_artifact(0.0, key=key, description="0 windows"))

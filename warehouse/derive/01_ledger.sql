@@ -1,0 +1,52 @@
+-- Keep ledger entries, each once: booked rather than pending, else as last told. What is told again changes nothing.
+
+create or replace temp table fresh_entries as
+with told as (
+    select
+        * exclude (answered_at),
+        answered_at as first_seen_at,
+        link(broker, account, entry_id) as entry_hash,
+        link(broker, account, exec_id) as exec_hash
+    from incoming_entries
+)
+
+select told.*
+from told
+anti join ledger_entries as known
+    on known.entry_hash = told.entry_hash
+    and known.book_date = told.book_date
+    and known.first_seen_at <= told.first_seen_at
+    and (known.ref_id, known.entry_type, known.asset_raw, known.amount, known.fee, known.fee_asset, known.balance, known.entry_time)
+    is not distinct from (told.ref_id, told.entry_type, told.asset_raw, told.amount, told.fee, told.fee_asset, told.balance, told.entry_time);
+
+create or replace temp table kept_entries as
+with every_telling as (
+    select * from fresh_entries
+    union all by name
+    select ledger_entries.*
+    from ledger_entries
+    where entry_hash in (select entry_hash from fresh_entries)
+        and book_date >= (select min(book_date) - 7 from fresh_entries)
+        and book_date <= (select max(book_date) + 7 from fresh_entries)
+)
+
+select *
+from every_telling
+qualify
+    row_number() over (
+        partition by entry_hash
+        order by
+            status = 'booked' desc,
+            broker_clock desc nulls last,
+            md5((ref_id, entry_type, asset_raw, amount, fee, fee_asset, balance, entry_time)::varchar),
+            first_seen_at,
+            exchange_id
+    ) = 1;
+
+delete from ledger_entries
+where entry_hash in (select entry_hash from kept_entries)
+    and book_date >= (select min(book_date) - 7 from kept_entries)
+    and book_date <= (select max(book_date) + 7 from kept_entries);
+
+insert into ledger_entries by name
+select * from kept_entries;
