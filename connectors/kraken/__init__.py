@@ -1,0 +1,1 @@
+"""Kraken Spot: every trade, a page of fifty at a time, newest first."""
