@@ -43,7 +43,7 @@ from connectors.kraken.sandbox_faults import EDGE_STATUS, ERRORS, FAULTS, Faults
 from connectors.kraken.sandbox_history import Archive
 from connectors.kraken.sandbox_market import list_assets, list_pairs
 from connectors.kraken.sandbox_trader import Trader
-from connectors.kraken.sandbox_wire import EPOCH, to_json
+from connectors.kraken.sandbox_wire import EPOCH, plain, to_json
 
 API_KEY = "fillhouse-sandbox/reader-of-everything"
 API_SECRET = "c2FuZGJveCBzZWNyZXQsIHdvcnRoIG5vdGhpbmcsIHNpeHR5LWZvdXIgYnl0ZXMgbG9uZyBhcyBLcmFrZW4ncw=="
@@ -385,7 +385,7 @@ def create_app(broker: KrakenBroker) -> Starlette:
             {
                 "requests": dict(broker.requests),
                 "rate_limit_refusals": len(broker.rate_limit_refusals),
-                "high_water": {key: str(broker.high_water(key)) for key in broker.keys},
+                "high_water": {key: plain(broker.high_water(key)) for key in broker.keys},
                 "errors": Counter(call.error for call in broker.log if call.error),
             }
         )
@@ -429,7 +429,8 @@ FAULT_QUERY = {"name": "", "on": "1", "calls": "0", "after": "0"}  # `calls` 0 i
 @contextmanager
 def running(broker: KrakenBroker, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Serve in a thread and yield the base URL; port 0 takes a free one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+    # asyncio switches Nagle's delay off only where the protocol is named; without that a call takes 40 ms longer
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         server = uvicorn.Server(
