@@ -36,14 +36,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from connectors.kraken.sandbox_account import Account
 from connectors.kraken.sandbox_admission import PERMISSIONS, Admission, Credentials, Key
-from connectors.kraken.sandbox_book import Account
+from connectors.kraken.sandbox_book import Row, tell
 from connectors.kraken.sandbox_exports import Exports
 from connectors.kraken.sandbox_faults import EDGE_STATUS, ERRORS, FAULTS, Faults, Refused
 from connectors.kraken.sandbox_history import Archive
 from connectors.kraken.sandbox_market import list_assets, list_pairs
 from connectors.kraken.sandbox_trader import Trader
-from connectors.kraken.sandbox_wire import EPOCH, plain, to_json
+from connectors.kraken.sandbox_wire import EPOCH, plain, ticks, to_json
 
 API_KEY = "fillhouse-sandbox/reader-of-everything"
 API_SECRET = "c2FuZGJveCBzZWNyZXQsIHdvcnRoIG5vdGhpbmcsIHNpeHR5LWZvdXIgYnl0ZXMgbG9uZyBhcyBLcmFrZW4ncw=="
@@ -122,22 +123,28 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def own_keys() -> dict[str, Key]:
+def own_keys(tier: str = "starter") -> dict[str, Key]:
+    """Give the keys that the sandbox comes with; taking one out of the broker's dict revokes it."""
     return {
-        API_KEY: Key(API_SECRET),
-        TRADES_ONLY_KEY: Key(API_SECRET, permissions=frozenset({"trades", "orders"})),
-        OTP_KEY: Key(API_SECRET, otp=OTP),
+        API_KEY: Key(API_SECRET, tier),
+        TRADES_ONLY_KEY: Key(API_SECRET, tier, frozenset({"trades", "orders"})),
+        OTP_KEY: Key(API_SECRET, tier, otp=OTP),
     }
 
 
 @dataclass
 class KrakenBroker:
-    """The broker: keys, one account with its past and its arrivals, exports, and the faults that are on."""
+    """The broker: keys, one account with its past and its arrivals, exports, and the faults that are on.
+
+    The past ends where `past_ends` says, or now; from there on `arrivals_per_second` orders arrive. To start again with the same
+    seed and the same `past_ends` is to have the same account again.
+    """
 
     clock: Callable[[], datetime] = wall_clock
     seed: int = 7
     trades: int = 1000
     years: int = 3
+    past_ends: datetime | None = None
     arrivals_per_second: float = 0.0
     keys: dict[str, Key] = field(default_factory=own_keys)
     faults: Faults = field(default_factory=Faults)
@@ -153,7 +160,7 @@ class KrakenBroker:
     public_calls_per_second: float | None = None
 
     def __post_init__(self) -> None:
-        self.started = self.clock()
+        started = self.past_ends or self.clock()
         self.log: list[Call] = []
         self.requests: Counter[str] = Counter()
         self.tokens: dict[str, datetime] = {}
@@ -163,8 +170,8 @@ class KrakenBroker:
         self._chance = Random(f"{self.seed}/edge")
         self._last_public: dict[str, datetime] = {}
         self._trader = Trader(self.account, self.seed)
-        self._trader.live_through(self.started - timedelta(days=365 * self.years), self.started, self.trades)
-        self._seen_until = self.started
+        self._trader.live_through(started - timedelta(days=365 * self.years), started, self.trades)
+        self._seen_until = started
         self.archive = Archive(self.account, self.faults, self.multipliers, timedelta(seconds=self.late_seconds))
         self.exports = Exports(
             self.account, self.faults, timedelta(seconds=self.export_queued_seconds),
@@ -303,11 +310,12 @@ class KrakenBroker:
             self._let_arrive(now)
             self._trader.trade_now(now, trades)
 
-    def book(self) -> dict[str, dict[str, list[dict[str, object]]]]:
+    def book(self) -> dict[str, dict[str, list[Row]]]:
         """Tell every execution that stands by now, by account (see `sandbox_book`)."""
         with self._lock:
-            self._let_arrive(self.clock())
-            return {"kraken": {ACCOUNT: self.account.book()}}
+            now = self.clock()
+            self._let_arrive(now)
+            return {"kraken": {ACCOUNT: tell(self.account, ticks(now))}}
 
     @property
     def rate_limit_refusals(self) -> list[Call]:

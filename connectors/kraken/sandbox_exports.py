@@ -18,7 +18,7 @@ from decimal import Decimal
 from random import Random
 from string import ascii_uppercase
 
-from connectors.kraken.sandbox_book import NO_POSITION, Account, Entry, Row, Timeline, Trade
+from connectors.kraken.sandbox_account import NO_POSITION, Account, Entry, Row, Timeline, Trade
 from connectors.kraken.sandbox_faults import Faults, Refused
 from connectors.kraken.sandbox_market import CURRENCY, TOKENIZED
 from connectors.kraken.sandbox_wire import EPOCH, TICKS, Exact, fixed, moment_of, ticks

@@ -58,6 +58,8 @@ FAULTS = {
     "early_empty_page": "a page with `ofs` above 0 is empty, whatever `count` says",
     "withheld": "one row in 17 is left out of its page in the first walk over a window, and `count` counts it",
     "hidden": "one row in 17 is left out in the first walk over a window, and neither pages nor `count` know it",
+    "shuffled": "the rows of a page come in no order",
+    "old_fields": "trades lack `trade_id`, `maker`, `leverage` and `aclass`, as older replies do",
     "late": "a row shows only `late_seconds` after its time",
     "export_stuck": "an export is never Processed",
     "export_short": "an export lacks its last row in ten",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from connectors.kraken.sandbox_book import Account, Entry, Position, Row, Timeline, Trade
+from connectors.kraken.sandbox_account import Account, Entry, Position, Row, Timeline, Trade
 from connectors.kraken.sandbox_faults import Faults, Refused
 from connectors.kraken.sandbox_market import TOKENIZED, find_asset
 from connectors.kraken.sandbox_wire import TICKS, fixed, seconds_text, ticks
@@ -27,6 +27,7 @@ LEDGER_TYPES = {
     "all", "trade", "deposit", "withdrawal", "transfer", "margin", "adjustment", "rollover", "credit", "settled",
     "staking", "dividend", "sale", "nft_rebate", "spend", "receive", "reward", "conversion", "earn",
 }  # fmt: skip
+NEWER_FIELDS = {"trade_id", "maker", "leverage", "aclass"}
 Params = Mapping[str, str]
 Json = dict[str, object]
 
@@ -51,6 +52,8 @@ class Archive:
         page, count = self._page("TradesHistory", rows, params, now, fits)
         related, ledgers = said(params, "trades"), said(params, "ledgers")
         told = {row.id: self.trade(row, self._rebase(params, row), related=related, ledgers=ledgers) for row in page}
+        if self.faults.strikes("old_fields", "TradesHistory"):
+            told = {row_id: {n: v for n, v in row.items() if n not in NEWER_FIELDS} for row_id, row in told.items()}
         return _counted({"trades": told}, count, params)
 
     def ledgers(self, params: Params, now: datetime) -> Json:
@@ -170,6 +173,8 @@ class Archive:
             shown = [p for p in shown if p % WITHHELD_EVERY] if hidden else shown
             count, places = len(shown), shown[offset : offset + PAGE]
         page = [rows.rows[p] for p in places if p % WITHHELD_EVERY or not withheld]
+        if self.faults.strikes("shuffled", method):
+            page.sort(key=lambda row: row.id[::-1])
         if offset and self.faults.strikes("early_empty_page", method):
             page = []
         count -= 7 * self.faults.strikes("count_too_small", method)

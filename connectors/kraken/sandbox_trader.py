@@ -15,7 +15,7 @@ from decimal import Decimal
 from itertools import pairwise
 from random import Random
 
-from connectors.kraken.sandbox_book import KFEE, Account, Entry, Fill, Order, Position, credits_for
+from connectors.kraken.sandbox_account import KFEE, Account, Entry, Fill, Order, Position, credits_for
 from connectors.kraken.sandbox_market import ASSETS, PAIRS, TOKENIZED, Asset, Pair
 from connectors.kraken.sandbox_wire import TICKS, moment_of, ticks
 
@@ -84,6 +84,7 @@ class Trader:
         for (play, fills), (at, until) in zip(plan, pairwise([*moments, ticks(last)]), strict=True):
             self._account.roll_over(at)
             self._act(play, fills, at, until)
+        self._account.roll_over(ticks(last))
 
     def go_on(self, since: datetime, now: datetime, per_second: float) -> None:
         """Let everything arrive that is due by now, in a random rhythm of so many orders a second."""
@@ -95,8 +96,10 @@ class Trader:
         while self._next_arrival <= ticks(now):
             at = self._next_arrival
             self._next_arrival += self._pause(per_second)
+            self._account.roll_over(at)
             play = self._arrivals.choice(LIVE_DECK)
             self._act(play, self._arrivals.randint(play.fewest, play.most), at, at)
+        self._account.roll_over(ticks(now))
 
     def trade_now(self, now: datetime, trades: int) -> None:
         """Trade at once, so many times, all in this instant."""

@@ -233,6 +233,15 @@ def test_arrivals_are_the_same_however_often_anybody_looks(clock: Clock) -> None
     assert len(patient.book()["kraken"]["main"]) > 60
 
 
+def test_a_sandbox_started_again_has_the_same_account_again(clock: Clock) -> None:
+    ended = clock()
+    first = KrakenBroker(clock=clock, trades=50, past_ends=ended, arrivals_per_second=0.01)
+    clock.pass_seconds(3600)
+    again = KrakenBroker(clock=clock, trades=50, past_ends=ended, arrivals_per_second=0.01)
+    assert len(first.book()["kraken"]["main"]) > 60
+    assert again.book() == first.book()
+
+
 def test_a_client_can_make_the_customer_trade_at_once(caller: Caller) -> None:
     before = caller.ask("TradesHistory")["count"]
     assert caller.http.post("/sandbox/trade", params={"trades": "3"}).status_code == 200
@@ -408,6 +417,17 @@ def test_hidden_rows_are_not_even_counted(caller: Caller, broker: KrakenBroker) 
     first = caller.ask("TradesHistory", consolidate_taker="false")["count"]
     second = caller.ask("TradesHistory", consolidate_taker="false")["count"]
     assert first < second == 300
+
+
+def test_rows_may_come_in_no_order_and_without_newer_fields(caller: Caller, broker: KrakenBroker) -> None:
+    page = caller.ask("TradesHistory")["trades"]
+    broker.faults.on("shuffled")
+    broker.faults.on("old_fields")
+    shuffled = caller.ask("TradesHistory")["trades"]
+    assert set(shuffled) == set(page) and list(shuffled) != list(page)
+    assert {frozenset(page[i].keys() - row.keys()) for i, row in shuffled.items()} == {
+        frozenset({"trade_id", "maker", "leverage", "aclass"})
+    }
 
 
 def test_late_rows_show_only_after_a_while(caller: Caller, broker: KrakenBroker) -> None:
