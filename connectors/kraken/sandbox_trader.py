@@ -25,7 +25,8 @@ DELISTED = tuple(pair for pair in PAIRS.values() if not pair.listed)
 LEVERED = tuple(pair for pair in SPOT if pair.leverage)
 CALM = {"ZUSD", "ZEUR", "ZGBP", "USDT"}
 DELISTED_AFTER = 0.4  # of the past
-AVALANCHE = 130
+TAKER_ORDERS = ("market", "market", "market", "market", "limit", "stop-loss", "take-profit-limit")
+AVALANCHE = 130  # fills of one order at one instant: more than two pages that no window can part
 FEWEST_FOR_AVALANCHE = 600
 
 
@@ -195,7 +196,8 @@ class Trader:
             self._have(KFEE, credits_for(pair, cost / 100), fills[0])
         elif side == "sell" and play.pays in {"base", "both"}:
             self._have(pair.base, volume * 2, fills[0])
-        order = Order(pair, side, "limit" if maker else "market", maker, play.pays)
+        kind = "limit" if maker else self._chance.choice(TAKER_ORDERS)
+        order = Order(pair, side, kind, maker, play.pays)
         self._account.execute(order, fills)
 
     def _open(self, when: Fill) -> None:

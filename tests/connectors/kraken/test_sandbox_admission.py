@@ -9,7 +9,6 @@ import pytest
 from connectors.kraken.sandbox import (
     API_KEY,
     API_SECRET,
-    METHODS,
     OTP,
     OTP_KEY,
     TRADES_ONLY_KEY,
@@ -17,6 +16,7 @@ from connectors.kraken.sandbox import (
     running,
 )
 from connectors.kraken.sandbox_admission import TIERS, Counter, Key, signature
+from connectors.kraken.sandbox_broker import METHODS
 from tests.connectors.kraken.caller import FRIDAY_EVENING, Caller, Clock
 
 
