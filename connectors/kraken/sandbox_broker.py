@@ -99,7 +99,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A line of the request log; `counter` is the key's level after the call, `error` what it was refused with."""
+    """A line of the request log: what it was refused with, the key's counter after it, and the fault that answered instead."""
 
     method: str
     key: str
@@ -107,6 +107,7 @@ class Call:
     at: datetime
     error: str | None
     counter: Decimal
+    fault: str | None = None
 
 
 def wall_clock() -> datetime:
@@ -189,20 +190,21 @@ class KrakenBroker:
         """Answer a private call, and write it into the log."""
         with self._lock:
             self.requests[asked.method] += 1
-            if (sick := self._sick_edge(asked.method)) is not None:
-                return sick
             now = self.clock()
             self._let_arrive(now)
+            if (failing := self._failing_edge(asked.method)) is not None:
+                self._write_down(asked, {}, now, None, failing)
+                return _edge_page(failing)
             params: dict[str, str] = {}
-            error = None
+            error = fault = None
             try:
                 params = _read_params(asked)
                 result = self._result(asked, params, now)
                 warnings = ["WGeneral:Deprecated parameter"] if self.faults.strikes("warning", asked.method) else []
             except Refused as refused:
-                error = refused.error
+                error, fault = refused.error, refused.fault
                 result, warnings = None, []
-            self._write_down(asked, params, now, error)
+            self._write_down(asked, params, now, error, fault)
             if isinstance(result, bytes):
                 return self._spoiled(asked.method, Answer(result, content_type="application/octet-stream"))
             reply = {"error": [error]} if error else {"error": warnings, "result": result}
@@ -221,13 +223,15 @@ class KrakenBroker:
         self.admission.admit(shown, rule.cost, needed, now)
         if (ordered := self.faults.any_of(ERRORS, asked.method)) is not None:
             until = int((now + THROTTLED_FOR - EPOCH).total_seconds())
-            raise Refused(ERRORS[ordered].format(until=until))
+            raise Refused(ERRORS[ordered].format(until=until), ordered)
         return self._answers[asked.method](params, now)
 
-    def _write_down(self, asked: Asked, params: Mapping[str, str], now: datetime, error: str | None) -> None:
+    def _write_down(
+        self, asked: Asked, params: Mapping[str, str], now: datetime, error: str | None, fault: str | None
+    ) -> None:
         level = self.admission.level(asked.key, now) if asked.key in self.keys else Decimal(0)
         shown = {name: text for name, text in params.items() if name not in {"nonce", "otp"}}
-        self.log.append(Call(asked.method, asked.key, shown, now, error, level))
+        self.log.append(Call(asked.method, asked.key, shown, now, error, level, fault))
 
     def _new_token(self, _: Mapping[str, str], now: datetime) -> dict[str, object]:
         token = "".join(self._chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=40))
@@ -239,8 +243,8 @@ class KrakenBroker:
     def public(self, method: str, params: Mapping[str, str], address: str) -> Answer:
         with self._lock:
             self.requests[method] += 1
-            if (sick := self._sick_edge(method)) is not None:
-                return sick
+            if (failing := self._failing_edge(method)) is not None:
+                return _edge_page(failing)
             now = self.clock()
             try:
                 self._pace_public(address, now)
@@ -269,13 +273,9 @@ class KrakenBroker:
 
     # -- the edge ----------------------------------------------------------------------------------------------------
 
-    def _sick_edge(self, method: str) -> Answer | None:
-        failing = self.faults.any_of(EDGE_STATUS, method)
-        if failing is not None:
-            return Answer(CLOUDFLARE, EDGE_STATUS[failing], "text/html; charset=UTF-8")
-        if self.faults.strikes("html_page", method):
-            return Answer(CLOUDFLARE, 200, "text/html; charset=UTF-8")
-        return None
+    def _failing_edge(self, method: str) -> str | None:
+        """Name the fault by which a call never reaches Kraken."""
+        return self.faults.any_of((*EDGE_STATUS, "html_page"), method)
 
     def _spoiled(self, method: str, answer: Answer) -> Answer:
         """Let what was served come out wrong, or late."""
@@ -309,7 +309,8 @@ class KrakenBroker:
 
     @property
     def rate_limit_refusals(self) -> list[Call]:
-        return [call for call in self.log if call.error == "EAPI:Rate limit exceeded"]
+        """Give the calls that the counter refused; those that a fault was ordered for do not count."""
+        return [call for call in self.log if call.error == "EAPI:Rate limit exceeded" and call.fault is None]
 
     def high_water(self, key: str = API_KEY) -> Decimal:
         """Tell the highest level that a key's counter had when a call was served."""
@@ -318,6 +319,10 @@ class KrakenBroker:
     def _let_arrive(self, now: datetime) -> None:
         self._trader.go_on(self._seen_until, now, self.arrivals_per_second)
         self._seen_until = max(self._seen_until, now)
+
+
+def _edge_page(fault: str) -> Answer:
+    return Answer(CLOUDFLARE, EDGE_STATUS.get(fault, 200), "text/html; charset=UTF-8")
 
 
 def _read_params(asked: Asked) -> dict[str, str]:

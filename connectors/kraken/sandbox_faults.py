@@ -71,11 +71,12 @@ FAULTS = {
 
 
 class Refused(Exception):
-    """A rule of Kraken's said no, in these words."""
+    """A rule of Kraken's said no, in these words; or a fault did, and then it is named."""
 
-    def __init__(self, error: str) -> None:
+    def __init__(self, error: str, fault: str | None = None) -> None:
         super().__init__(error)
         self.error = error
+        self.fault = fault
 
 
 @dataclass(slots=True)

@@ -24,6 +24,8 @@ TOKENS = tuple(pair for pair in PAIRS.values() if pair.base.aclass == TOKENIZED)
 DELISTED = tuple(pair for pair in PAIRS.values() if not pair.listed)
 LEVERED = tuple(pair for pair in SPOT if pair.leverage)
 CALM = {"ZUSD", "ZEUR", "ZGBP", "USDT"}
+BUYS_WITH = ("ZEUR", "EUR.HOLD", "ZUSD", "USD.M", "ZGBP")
+BUYS = ("XXBT", "XETH", "SOL", "XBT.M", "XXDG", "ETH.F")
 DELISTED_AFTER = 0.4  # of the past
 TAKER_ORDERS = ("market", "market", "market", "market", "limit", "stop-loss", "take-profit-limit")
 AVALANCHE = 130  # fills of one order at one instant: more than two pages that no window can part
@@ -74,6 +76,7 @@ class Trader:
         self._arrivals = Random(f"{seed}/arrivals")
         self._next_arrival: int | None = None
         self._delisted_at = 0
+        self._bought = 0
 
     # -- when --------------------------------------------------------------------------------------------------------
 
@@ -237,8 +240,9 @@ class Trader:
 
     def _buy_now(self, when: Fill) -> None:
         """Press "Buy crypto": sometimes with money on hold, sometimes into the variant that earns."""
-        gave = ASSETS[self._chance.choice(("ZEUR", "ZUSD", "EUR.HOLD", "USD.M", "ZGBP"))]
-        got = ASSETS[self._chance.choice(("XXBT", "XETH", "SOL", "XXDG", "XBT.M", "ETH.F"))]
+        gave = ASSETS[BUYS_WITH[self._bought % len(BUYS_WITH)]]
+        got = ASSETS[BUYS[self._bought % len(BUYS)]]
+        self._bought += 1
         self._swap(gave, got, when, fee_rate=Decimal("0.015"))
 
     def _sell_now(self, when: Fill) -> None:

@@ -353,6 +353,7 @@ def test_every_error_string_can_be_ordered_for_one_call(moody: tuple[Caller, Kra
     broker.faults.on(name, calls=1)
     until = int((caller.clock() + timedelta(seconds=37)).timestamp())
     assert caller.error("TradesHistory") == ERRORS[name].format(until=until)
+    assert broker.log[-1].fault == name and not broker.rate_limit_refusals
     assert caller.error("TradesHistory") == ""
 
 
@@ -373,12 +374,11 @@ def test_a_fault_can_be_kept_to_a_method_and_begin_later(caller: Caller, broker:
 @pytest.mark.parametrize(("name", "status"), EDGE_STATUS.items())
 def test_the_edge_fails_with_a_page_of_its_own(moody: tuple[Caller, KrakenBroker], name: str, status: int) -> None:
     caller, broker = moody
-    served = len(broker.log)
     broker.faults.on(name, calls=2)
     for reply in (caller.send("TradesHistory"), caller.http.get("/0/public/Time")):
         assert reply.status_code == status
         assert reply.text.startswith("<!DOCTYPE html>")
-    assert len(broker.log) == served
+    assert (broker.log[-1].method, broker.log[-1].fault, broker.log[-1].error) == ("TradesHistory", name, None)
     assert caller.error("TradesHistory") == ""
 
 
