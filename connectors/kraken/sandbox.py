@@ -113,8 +113,10 @@ def create_app(broker: KrakenBroker) -> Starlette:
     async def fault(request: Request) -> Response:
         params = request.query_params
         name, switch, calls, after = (params.get(n, d) for n, d in FAULT_QUERY.items())
-        if name not in FAULTS or switch not in {"0", "1"} or not (calls + after).isdecimal():
-            return JSONResponse({"error": "unknown fault, or `on` is not 0 or 1", "faults": FAULTS}, 400)
+        if name not in FAULTS or switch not in {"0", "1"} or not (calls.isdecimal() and after.isdecimal()):
+            return JSONResponse(
+                {"error": "unknown fault, or `on`, `calls` or `after` is no such number", "faults": FAULTS}, 400
+            )
         if switch == "1":
             method = params.get("method") or None
             broker.faults.on(name, method=method, calls=int(calls) or None, after=int(after))

@@ -149,7 +149,6 @@ class Timeline(Generic[Row]):
 
     def add(self, row: Row) -> None:
         assert not self._times or row.at >= self._times[-1], "rows must be added in the order of their times"
-        self._places[row.id] = len(self.rows)
         self._times.append(row.at)
         self.rows.append(row)
 
@@ -158,10 +157,12 @@ class Timeline(Generic[Row]):
         return bisect_right(self._times, at)
 
     def place(self, row_id: str) -> int | None:
+        for place in range(len(self._places), len(self.rows)):
+            self._places[self.rows[place].id] = place
         return self._places.get(row_id)
 
     def get(self, row_id: str) -> Row | None:
-        place = self._places.get(row_id)
+        place = self.place(row_id)
         return None if place is None else self.rows[place]
 
     def __len__(self) -> int:

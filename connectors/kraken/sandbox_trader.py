@@ -45,14 +45,15 @@ class Play:
 LIMIT = Play("limit", 1, 4)
 MARKET = Play("market")
 SWEEP = Play("market", 2, 6)
+NO_TRADES = (
+    "buy_now sell_now convert token_app deposit withdraw pending nameless stake earn reward dust delisting dividend"
+).split()  # what only the ledger tells
 DECK = (
     *(LIMIT,) * 8, *(MARKET,) * 6, *(SWEEP,) * 4,
     Play("limit", 1, 2, "credit"), Play("market", pays="mixed"), Play("market", pays="base"), Play("limit", pays="both"),
     *(Play("token"),) * 2, Play("delisted"),
     *(Play("open"),) * 2, Play("close"), Play("close"), Play("settle"),
-    Play("buy_now", 0, 0), Play("sell_now", 0, 0), Play("convert", 0, 0), Play("token_app", 0, 0),
-    Play("deposit", 0, 0), Play("withdraw", 0, 0), Play("pending", 0, 0), Play("nameless", 0, 0), Play("stake", 0, 0),
-    Play("earn", 0, 0), Play("reward", 0, 0), Play("dust", 0, 0), Play("delisting", 0, 0), Play("dividend", 0, 0),
+    *(Play(what, 0, 0) for what in NO_TRADES),
 )  # fmt: skip
 LIVE_DECK = (
     *(MARKET,) * 5,
@@ -69,7 +70,6 @@ class Trader:
 
     def __init__(self, account: Account, seed: int) -> None:
         self._account = account
-        self._seed = seed
         self._chance = Random(f"{seed}/past")
         self._prices = {code: asset.usd for code, asset in ASSETS.items()}
         self._deck: list[Play] = []

@@ -462,6 +462,7 @@ def test_faults_are_switched_over_http_too(caller: Caller) -> None:
     ]  # fmt: skip
     control(name="unavailable")
     assert control(name="unavailable", on="0").json() == {"on": []}
+    assert control(name="busy", calls="").status_code == 400
     refused = control(name="sulk")
     assert refused.status_code == 400 and refused.json()["faults"] == FAULTS
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from connectors.kraken.sandbox import KrakenBroker
 from connectors.kraken.sandbox_market import ASSETS, PAIRS
-from tests.connectors.kraken.caller import Caller
+from tests.connectors.kraken.caller import Caller, Clock
 
 ZERO = Decimal(0)
 Rows = dict[str, dict[str, Any]]
@@ -144,6 +145,20 @@ def test_the_ledger_holds_what_is_easily_taken_for_a_fill(ledger: Rows) -> None:
         ("transfer", "stakingfromspot"), ("spend", "dustsweeping"), ("receive", "dustsweeping"), ("withdrawal", ""),
     }  # fmt: skip
     assert {row["asset"] for row in ledger.values()} >= {"DOT.S", "DOT.B", "USD.M", "EUR.HOLD", "KFEE"}
+
+
+@pytest.mark.parametrize(("seed", "trades"), [(1, 0), (2, 1), (3, 59), (4, 600), (5, 1500)])
+def test_the_account_is_sound_whatever_the_seed(seed: int, trades: int) -> None:
+    clock = Clock()
+    broker = KrakenBroker(clock=clock, seed=seed, trades=trades, years=1 + seed % 3, arrivals_per_second=0.3)
+    assert len(broker.account.trades) == trades
+    for _ in range(10):
+        clock.pass_seconds(37.7)
+        broker.trade_now()
+    told = broker.book()["kraken"]["main"]
+    assert len({row["exec_id"] for row in told}) == len(told) > trades
+    assert all(Decimal(str(row["quantity"])) > 0 < Decimal(str(row["price"])) for row in told)
+    assert all(entry.balance is None or entry.balance >= 0 for entry in broker.account.ledger.rows)
 
 
 # -- the book
