@@ -806,7 +806,7 @@ def create_app(broker: FlexBroker) -> Starlette:
 @contextmanager
 def running(broker: FlexBroker, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Serve in a thread and yield the base URL; port 0 takes a free one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         server = uvicorn.Server(

@@ -1,0 +1,136 @@
+"""What can go wrong at Kraken, each thing by a name: error strings on demand, a sick edge, pages that lie, exports that never end.
+
+A fault may be limited to one method, to the next so many calls, and may begin only after some calls.
+It strikes at most once a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+ERRORS = {
+    "rate_limit_exceeded": "EAPI:Rate limit exceeded",
+    "throttled": "EService:Throttled: {until}",
+    "throttled_with_blank": "EService: Throttled: {until}",
+    "unavailable": "EService:Unavailable",
+    "busy": "EService:Busy",
+    "deadline_elapsed": "EService:Deadline elapsed",
+    "internal_error": "EGeneral:Internal error",
+    "internal_error_with_code": "EGeneral:Internal error:41f2",
+    "database_error": "EDatabase:Internal error",
+    "cancel_only": "EService:Market in cancel_only mode",
+    "post_only": "EService:Market in post_only mode",
+    "invalid_nonce": "EAPI:Invalid nonce",
+    "invalid_key": "EAPI:Invalid key",
+    "invalid_signature": "EAPI:Invalid signature",
+    "permission_denied": "EGeneral:Permission denied",
+    "invalid_permissions": "EAccount:Invalid permissions",
+    "temporary_lockout": "EGeneral:Temporary lockout",
+    "auth_rate_limit_exceeded": "EAuth:Rate limit exceeded",
+    "auth_too_many_requests": "EAuth:Too many requests",
+    "too_many_requests": "EGeneral:Too many requests",
+    "account_disabled": "EAuth:Account temporary disabled",
+    "account_unconfirmed": "EAuth:Account unconfirmed",
+    "auth_failed": "EAuth:Failed",
+    "unknown_pair": "EQuery:Unknown asset pair",
+    "unknown_asset": "EQuery:Unknown asset",
+    "invalid_arguments": "EGeneral:Invalid arguments",
+    "invalid_arguments_named": "EGeneral:Invalid arguments:ofs",
+    "unknown_method": "EGeneral:Unknown method",
+    "invalid_request": "ETrade:Invalid request",
+    "bad_request": "EAPI:Bad request",
+    "unknown_error": "ELunar:Eclipse in progress",
+}
+
+EDGE_STATUS = {f"http_{status}": status for status in (502, 503, 504, 520, 522, 524, 525)}
+
+FAULTS = {
+    **{name: f"answers the error {text!r}, after the rules of admission" for name, text in ERRORS.items()},
+    **{name: f"the edge answers {status} with Cloudflare's HTML page" for name, status in EDGE_STATUS.items()},
+    "html_page": "the edge answers 200 with an HTML page",
+    "empty_body": "the call is served, and answers 200 with nothing",
+    "truncated_json": "the call is served, and its JSON is cut in the middle",
+    "hang": "the call is served, and answers only after `hang_seconds`",
+    "warning": "a `W` string stands beside a valid result",
+    "count_too_small": "`count` is 7 less than the rows there are",
+    "count_too_large": "`count` is 7 more than the rows there are",
+    "early_empty_page": "a page with `ofs` above 0 is empty, whatever `count` says",
+    "withheld": "one row in 17 is left out of its page in the first walk over a window, and `count` counts it",
+    "hidden": "one row in 17 is left out in the first walk over a window, and neither pages nor `count` know it",
+    "shuffled": "the rows of a page come in no order",
+    "old_fields": "trades lack `trade_id`, `maker`, `leverage` and `aclass`, as older replies do",
+    "late": "a row shows only `late_seconds` after its time",
+    "export_stuck": "an export is never Processed",
+    "export_short": "an export lacks its last row in ten",
+    "zip_bomb": "RetrieveExport's zip grows to `bomb_megabytes` when unpacked",
+    "zip_traversal": "RetrieveExport's zip holds a member whose name climbs out of its folder",
+    "zip_two_members": "RetrieveExport's zip holds a README beside the report",
+    "zip_broken": "RetrieveExport's zip is cut in the middle",
+}
+
+
+class Refused(Exception):
+    """A rule of Kraken's said no, in these words; or a fault did, and then it is named."""
+
+    def __init__(self, error: str, fault: str | None = None) -> None:
+        super().__init__(error)
+        self.error = error
+        self.fault = fault
+
+
+@dataclass(slots=True)
+class Fault:
+    method: str | None
+    calls_left: int | None
+    calls_before: int
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults that are switched on."""
+
+    _on: dict[str, Fault] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, *names: str) -> Faults:
+        faults = cls()
+        for name in names:
+            faults.on(name)
+        return faults
+
+    def on(self, name: str, *, method: str | None = None, calls: int | None = None, after: int = 0) -> None:
+        """Switch a fault on: for one method or all, for so many calls or until switched off, `after` calls from now."""
+        if name not in FAULTS:
+            raise LookupError(f"no fault is called {name!r}")
+        self._on[name] = Fault(method, calls, after)
+
+    def off(self, name: str) -> None:
+        self._on.pop(name, None)
+
+    def clear(self) -> None:
+        self._on.clear()
+
+    def strikes(self, name: str, method: str) -> bool:
+        """Tell whether this call suffers; to ask uses up one of the calls that the fault is limited to."""
+        fault = self._on.get(name)
+        if fault is None or fault.method not in {None, method}:
+            return False
+        if fault.calls_before > 0:
+            fault.calls_before -= 1
+            return False
+        if fault.calls_left is not None:
+            fault.calls_left -= 1
+            if fault.calls_left <= 0:
+                del self._on[name]
+        return True
+
+    def any_of(self, names: Iterable[str], method: str) -> str | None:
+        """Name the first of these faults that strikes."""
+        return next((name for name in names if self.strikes(name, method)), None)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._on
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._on))
