@@ -75,6 +75,11 @@ def record(
     gaps: list[str] = []
     for account in _accounts(statements, every_day=every_day):
         if asked is None and None in (account["returned_since"], account["returned_until"]):
+            if account["broker_count"] in (None, account["row_count"]):
+                continue
+            del account["holds_section"]
+            reason = f"the broker counts {account['broker_count']} rows and told {account['row_count']}"
+            rows.append({**account, "since": None, "until": None, "status": "partial", "reason": reason})
             continue
         wanted = asked or Asked(account["returned_since"], _last_said(statements, account))
         status, reason = verdict_on(wanted, account, every_day=every_day)
@@ -91,7 +96,8 @@ def record(
             [{**row, "connection": connection, "every_day": every_day, "run_id": run_id, "recorded_at": recorded_at}],
         )
         if row["status"] != "complete":
-            gaps.append(f"{row['source'] or connection} {Asked(row['since'], row['until'])}: {row['reason']}")
+            span = Asked(row["since"], row["until"]) if row["since"] else "file"
+            gaps.append(f"{row['source'] or connection} {span}: {row['reason']}")
     if rows:
         move_watermarks(con, recorded_at)
     return gaps

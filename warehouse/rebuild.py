@@ -21,6 +21,8 @@ COMPARED = {
     "merged_rows": "*",
     "past_fills": "*",
     "links": "*",
+    "ledger_entries": "*",
+    "ledger_findings": "*",
     "instruments": "*",
     "exchanges": "* exclude (landed_file, landed_row)",
     "coverage": "*",

@@ -50,3 +50,64 @@ where entry_hash in (select entry_hash from kept_entries)
 
 insert into ledger_entries by name
 select * from kept_entries;
+
+-- The legs of a trade net to one asset in and one out; what comes to something else is for a person to look at.
+create or replace temp table judged_references as
+with legs as (
+    select ledger_entries.*
+    from ledger_entries
+    where exec_hash in (select exec_hash from kept_entries)
+        and book_date >= (select min(book_date) - 2 from kept_entries)
+        and book_date <= (select max(book_date) + 2 from kept_entries)
+        and fee_kind = 'trade'
+        and status = 'booked'
+),
+
+moved as (
+    select
+        exec_hash,
+        asset,
+        sum(amount) as amount
+    from legs
+    group by
+        exec_hash,
+        asset
+    having sum(amount) <> 0
+),
+
+counted as (
+    select
+        exec_hash,
+        count(*) as assets,
+        min(amount) < 0 and max(amount) > 0 as both_ways
+    from moved
+    group by exec_hash
+)
+
+select
+    any_value(legs.broker) as broker,
+    any_value(legs.account) as account,
+    any_value(legs.ref_id) as ref_id,
+    case
+        when counted.assets is null then 'entries that cancel one another out'
+        when counted.assets = 1 then 'one asset only'
+        when counted.assets = 2 then 'two assets that both came or both went'
+        else counted.assets || ' assets'
+    end as what,
+    min(legs.first_seen_at) as first_seen_at,
+    legs.exec_hash,
+    coalesce(counted.assets = 2 and counted.both_ways, false) as is_whole
+from legs
+left join counted using (exec_hash)
+group by
+    legs.exec_hash,
+    counted.assets,
+    counted.both_ways;
+
+delete from ledger_findings
+where exec_hash in (select exec_hash from judged_references);
+
+insert into ledger_findings by name
+select * exclude (is_whole)
+from judged_references
+where not is_whole;

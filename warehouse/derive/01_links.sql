@@ -6,6 +6,8 @@ select
     link(broker, account, row_key) as row_hash,
     link(broker, account, exec_id) as exec_hash,
     link(broker, account, coalesce(ref_trade_id, trade_id)) as trade_hash,
+    case when key_rank = 5 then link(broker, account, order_id) end as order_hash,
+    source_rank,
     link(broker, account, ref_row_key) as ref_row_hash,
     lane(broker, account, symbol, last_qty, last_px) as lane_hash,
     case

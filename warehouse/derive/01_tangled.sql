@@ -9,6 +9,16 @@ select place from batch_links where exec_hash in (select exec_hash from links)
 union
 select place from batch_links where trade_hash in (select trade_hash from links)
 union
+select batch_links.place
+from batch_links
+inner join links
+    on links.order_hash = batch_links.order_hash
+    and links.source_rank <> batch_links.source_rank
+union
+select place
+from batch_links
+where order_hash in (select order_hash from batch_links group by order_hash having count(distinct source_rank) > 1)
+union
 select place from batch_links where row_hash in (select ref_row_hash from links)
 union
 select place from batch_links where lane_hash in (select open_lane_hash from links)

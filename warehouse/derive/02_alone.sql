@@ -19,6 +19,8 @@ select
     row_hash,
     exec_hash,
     trade_hash,
+    order_hash,
+    source_rank,
     ref_row_hash,
     lane_hash,
     open_lane_hash,

@@ -12,6 +12,8 @@ select family from links where exec_hash in (select exec_hash from batch_links)
 union
 select family from links where trade_hash in (select trade_hash from batch_links)
 union
+select family from links where order_hash in (select order_hash from batch_links)
+union
 select family from links where ref_row_hash in (select row_hash from batch_links)
 union
 select family from links where open_lane_hash in (select lane_hash from batch_links)

@@ -79,6 +79,8 @@ select
     latest.row_hash,
     link(latest.broker, latest.account, latest.exec_id) as exec_hash,
     link(latest.broker, latest.account, coalesce(latest.ref_trade_id, latest.trade_id)) as trade_hash,
+    case when latest.key_rank = 5 then link(latest.broker, latest.account, latest.order_id) end as order_hash,
+    latest.source_rank,
     link(latest.broker, latest.account, latest.ref_row_key) as ref_row_hash,
     lane(latest.broker, latest.account, latest.symbol, latest.last_qty, latest.last_px) as lane_hash,
     case

@@ -361,6 +361,8 @@ create table links (
     row_hash ubigint,
     exec_hash ubigint,
     trade_hash ubigint,
+    order_hash ubigint,
+    source_rank tinyint,
     ref_row_hash ubigint,
     lane_hash ubigint,
     open_lane_hash ubigint,
@@ -373,6 +375,8 @@ comment on table links is 'Hashes of the ids that tie rows together, one row a b
 comment on column links.row_hash is 'Hash of broker, account and row_key';
 comment on column links.exec_hash is 'Hash of broker, account and exec_id';
 comment on column links.trade_hash is 'Hash of broker, account and trade_id, or of the trade id a cancel names';
+comment on column links.order_hash is 'Hash of broker, account and order_id, where channels may split an order differently';
+comment on column links.source_rank is 'Authority of the row''s channel';
 comment on column links.ref_row_hash is 'row_hash of the row that a cancel or correction names';
 comment on column links.lane_hash is 'Hash of broker, account, symbol, quantity and price: rows that could be one another';
 comment on column links.open_lane_hash is 'lane_hash where the row still looks for its counterpart by its terms: cancels without pointer, poor keys, provisional rows';
@@ -440,6 +444,23 @@ comment on column ledger_entries.exchange_id is 'The landed reply it came from: 
 comment on column ledger_entries.raw_row is 'Its place among the entries of that reply, from 0';
 comment on column ledger_entries.entry_hash is 'Hash of broker, account and entry_id';
 comment on column ledger_entries.exec_hash is 'Hash of broker, account and exec_id';
+
+create table ledger_findings (
+    broker varchar,
+    account varchar,
+    ref_id varchar,
+    what varchar,
+    first_seen_at timestamp,
+    exec_hash ubigint
+);
+
+comment on table ledger_findings is 'References of the ledger whose entries do not make a trade, though they say they are one';
+comment on column ledger_findings.broker is 'Broker by name';
+comment on column ledger_findings.account is 'Account, as in fills';
+comment on column ledger_findings.ref_id is 'The reference, as printed';
+comment on column ledger_findings.what is 'What its entries come to instead';
+comment on column ledger_findings.first_seen_at is 'When we were first told, UTC';
+comment on column ledger_findings.exec_hash is 'Hash of broker, account and ref_id';
 
 create table instruments (
     instrument_id varchar,

@@ -62,6 +62,7 @@ left join (
 ) as known
     on known.connection = asked.connection
 where asked.status <> 'complete'
+    and asked.since is not null
     and not exists (
         select 1
         from coverage as mended
@@ -112,6 +113,55 @@ where hole.returned_since > hole.reached
             and failed.since < hole.returned_since
             and failed.until > hole.reached
     )
+union all
+select
+    'gap' as kind,
+    'warning' as severity,
+    asked.connection,
+    'A file of ' || asked.source || ' is not the whole: ' || asked.reason as what,
+    asked.recorded_at as since,
+    'Import the other pages too, or back-fill' as remedy
+from coverage as asked
+where asked.since is null
+    and asked.broker_count
+    > (
+        select count(*)
+        from execution_reports as told
+        where told.broker = asked.broker
+            and told.account = asked.account
+            and told.source = asked.source
+    )
+    + (
+        select count(*)
+        from ledger_entries as told
+        where told.broker = asked.broker
+            and told.account = asked.account
+            and told.source = asked.source
+    )
+union all
+select
+    'ledger_unmatched' as kind,
+    'warning' as severity,
+    broker as connection,
+    'The ledger''s entries of ' || ref_id || ' are no trade: ' || what as what,
+    first_seen_at as since,
+    'Look at them in ledger_entries; import the other entries of these days' as remedy
+from ledger_findings
+union all
+select
+    'ledger_unmatched' as kind,
+    'warning' as severity,
+    broker as connection,
+    count(*) || ' ledger entries of type ' || entry_type || ' name no trade (reference ' || coalesce(ref_id, 'empty') || ')' as what,
+    min(first_seen_at) as since,
+    'Ask the broker what they belong to' as remedy
+from ledger_entries
+where fee_kind = 'trade'
+    and exec_id is null
+group by
+    broker,
+    entry_type,
+    ref_id
 union all
 select
     'fee_currency_unknown' as kind,

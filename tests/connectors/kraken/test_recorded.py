@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,11 @@ def test_each_answer_leads_to_its_consequence(name: str) -> None:
     said = SAID[name]
     answered_at = datetime.fromisoformat(said.get("answered_at", "2026-03-02T10:00:00Z")).astimezone(UTC)
     response = Response(said["status"], {}, (ENVELOPES / name).read_bytes(), answered_at)
-    read = replies.read_page if said["endpoint"] in ("TradesHistory", "Ledgers") else replies.result_of
+    read: Callable[[Response, str], Any] = {
+        "TradesHistory": replies.read_page,
+        "Ledgers": replies.read_page,
+        "RetrieveExport": lambda answer, _endpoint: replies.read_export(answer),
+    }.get(said["endpoint"], replies.result_of)
     if said["class"] == "ok":
         read(response, said["endpoint"])
         return
