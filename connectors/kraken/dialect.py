@@ -28,6 +28,7 @@ LEDGER_TYPES = frozenset(
     sale conversion nfttrade nft_rebate nftcreatorfee nftrebate custodytransfer earn none reserve invite""".split()
 ) | {"margin trade"}
 TRADES_AND_PURCHASES = ("trade", "spend", "receive")  # only these can be the two legs of a fill
+EXCHANGES = (*TRADES_AND_PURCHASES, "conversion")  # what swaps one asset for another, whether or not it is a fill
 MARGIN_TYPES = ("margin", "margin trade", "settled")  # about an execution, but money moves by fees and profit only
 FEE_CREDITS = "KFEE"
 NO_REFERENCE = ("", "unknown", "pending")
@@ -59,7 +60,7 @@ FIRST_ASSETS = {
     "ZKRW": "KRW",
 }
 FIRST_PARTNERS = ("USDT",)  # the one later asset that is paired with a four-letter currency: USDTZUSD
-OTHER_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
+OTHER_NAMES = {"XBT": "BTC", "XDG": "DOGE", "FEE": FEE_CREDITS}
 
 FIAT = ("USD", "EUR", "GBP", "CAD", "AUD", "JPY", "CHF", "NZD", "AED", "KRW")
 

@@ -43,11 +43,11 @@ def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataF
         asset_class="aclass",
         fee=pl.col("fee").fill_null(NOTHING),
         fee_asset=pl.coalesce("feecurrency_name", "asset_name"),
-        fee_kind=pl.when(kind.is_in(dialect.TRADES_AND_PURCHASES) & (pl.col("asset_name") == dialect.FEE_CREDITS))
+        fee_kind=pl.when(kind.is_in(dialect.EXCHANGES) & (pl.col("asset_name") == dialect.FEE_CREDITS))
         .then(pl.lit("credit"))
         .when(kind.is_in(dialect.MARGIN_TYPES))
         .then(pl.lit("margin"))
-        .when(kind.is_in(dialect.TRADES_AND_PURCHASES))
+        .when(kind.is_in(dialect.EXCHANGES))
         .then(pl.lit("trade")),
         status=pl.when(pl.col("balance").is_null()).then(pl.lit("pending")).otherwise(pl.lit("booked")),
         entry_time="transact_time",
@@ -150,26 +150,33 @@ def _references(legs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_fees(fills: pl.DataFrame, legs: pl.DataFrame) -> pl.DataFrame:
-    """Add what was paid, asset by asset; a reference that paid nothing paid 0 of what it is priced in."""
+    """Add what was paid, asset by asset, fee credits apart; who paid no money paid 0 of what the market is priced in."""
     credit = pl.col("fee_kind") == "credit"
     paid = (
         legs.with_columns(fee=pl.when(credit).then(pl.col("fee") - pl.col("amount")).otherwise("fee"))
-        .group_by(*OF_ONE, asset="fee_asset")
+        .group_by(*OF_ONE, "fee_kind", asset="fee_asset")
         .agg(pl.col("fee").sum())
         .filter(pl.col("fee") != 0)
     )
-    free = fills.join(paid, on=OF_ONE, how="anti").select(*OF_ONE, asset="quote", fee=NOTHING)
-    entry = pl.struct(asset="asset", amount="fee", kind=pl.lit("trade")).cast(FEE)
+    free = fills.join(paid.filter(~credit), on=OF_ONE, how="anti").select(
+        *OF_ONE, fee_kind=pl.lit("trade"), asset="quote", fee=NOTHING
+    )
+    trades = pl.col("fee_kind") == "trade"
+    entry = pl.struct(asset="asset", amount="fee", kind="fee_kind").cast(FEE)
     every = (
         pl.concat([paid, free])
-        .sort("asset")
+        .sort(~trades, "asset")
         .group_by(OF_ONE, maintain_order=True)
-        .agg(fee_entries=entry, commission=pl.col("fee").first(), comm_currency=pl.col("asset").first())
+        .agg(
+            fee_entries=entry,
+            is_single=trades.sum() == 1,
+            commission=pl.col("fee").filter(trades).first(),
+            comm_currency=pl.col("asset").filter(trades).first(),
+        )
     )
-    is_single = pl.col("fee_entries").list.len() == 1
     return fills.join(every, on=OF_ONE, how="left", maintain_order="left").with_columns(
-        fee_status=pl.when(is_single).then(pl.lit("known")).otherwise(pl.lit("multiple")),
-        commission=pl.when(is_single).then("commission"),
-        comm_currency=pl.when(is_single).then("comm_currency"),
-        fee_entries=pl.when(~is_single).then("fee_entries"),
+        fee_status=pl.when("is_single").then(pl.lit("known")).otherwise(pl.lit("multiple")),
+        commission=pl.when("is_single").then("commission"),
+        comm_currency=pl.when("is_single").then("comm_currency"),
+        fee_entries=pl.when(pl.col("fee_entries").list.len() > 1).then("fee_entries"),
     )

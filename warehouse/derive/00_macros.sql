@@ -23,24 +23,35 @@ coalesce(
 );
 
 -- A row's fees as the ledger corrects them. Where it names the same asset and merely prints fewer digits, the row's own
--- figure stands; what a margin position costs over the trade's own fee is for opening it.
+-- figure stands; what a margin position costs over the trade's own fee is for opening it; fee credits stand beside the
+-- fee in money, which is then 0 perhaps.
 create or replace temp macro rounds(charge, own) as
 abs(charge.amount - own) * power(10, charge.digits) < 1;
 
 create or replace temp macro fees_by_ledger(charges, own, own_asset) as
-flatten(list_transform(
-    coalesce(charges, [{'asset': own_asset, 'amount': 0::decimal(28, 12), 'of_margin': false, 'digits': 12}]),
-    lambda charge: case
-        when charge.asset = own_asset and rounds(charge, own)
-            then [{'asset': own_asset, 'amount': own, 'kind': 'trade'}]
-        when charge.asset = own_asset and charge.of_margin and charge.amount > own
-            then [
-                {'asset': own_asset, 'amount': own, 'kind': 'trade'},
-                {'asset': own_asset, 'amount': (charge.amount - own)::decimal(28, 12), 'kind': 'margin_open'}
-            ]
-        else [{'asset': charge.asset, 'amount': charge.amount, 'kind': 'trade'}]
-    end
-));
+list_concat(
+    flatten(list_transform(
+        case
+            when len(list_filter(charges, lambda charge: charge.kind <> 'credit')) > 0
+                then list_filter(charges, lambda charge: charge.kind <> 'credit')
+            else [{'asset': own_asset, 'amount': 0::decimal(28, 12), 'kind': 'trade', 'digits': 12}]
+        end,
+        lambda charge: case
+            when charge.asset = own_asset and rounds(charge, own)
+                then [{'asset': own_asset, 'amount': own, 'kind': 'trade'}]
+            when charge.asset = own_asset and charge.kind = 'margin' and charge.amount > own
+                then [
+                    {'asset': own_asset, 'amount': own, 'kind': 'trade'},
+                    {'asset': own_asset, 'amount': (charge.amount - own)::decimal(28, 12), 'kind': 'margin_open'}
+                ]
+            else [{'asset': charge.asset, 'amount': charge.amount, 'kind': 'trade'}]
+        end
+    )),
+    list_transform(
+        list_filter(charges, lambda charge: charge.kind = 'credit'),
+        lambda charge: {'asset': charge.asset, 'amount': charge.amount, 'kind': 'credit'}
+    )
+);
 
 create or replace temp macro several_of(entries) as
 case when len(entries) > 1 or entries[1].kind <> 'trade' then entries end;

@@ -43,13 +43,14 @@ charged as (
         exec_hash,
         fee_asset as asset,
         sum(fee)::decimal(28, 12) as amount,
-        bool_or(fee_kind = 'margin') as of_margin,
+        any_value(fee_kind) as kind,
         max(fee_digits) as digits
     from legs
     semi join whole using (exec_hash)
     group by
         exec_hash,
-        fee_asset
+        fee_asset,
+        fee_kind
     having sum(fee) <> 0
 ),
 
@@ -65,7 +66,10 @@ told as (
 select
     told.exec_hash,
     any_value(told.told_at) as told_at,
-    list({'asset': charged.asset, 'amount': charged.amount, 'of_margin': charged.of_margin, 'digits': charged.digits} order by charged.asset)
+    list(
+        {'asset': charged.asset, 'amount': charged.amount, 'kind': charged.kind, 'digits': charged.digits}
+        order by charged.kind, charged.asset
+    )
         filter (where charged.asset is not null) as charges
 from told
 left join charged using (exec_hash)

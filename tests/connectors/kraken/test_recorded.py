@@ -37,14 +37,17 @@ def imported(home: Path, case: Path, imports: Sequence[Import]) -> list[steps.Im
     ]
 
 
+def in_order(fills: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(fills, key=lambda fill: (str(fill["transact_time"]), str(fill["exec_id"])))
+
+
 def assert_as_expected(home: Path, expected: dict[str, Any]) -> None:
-    names = sorted({name for fill in expected["fills"] for name in fill})
-    found = rows(home, "select * from fills order by transact_time nulls last, exec_id")
-    told = [{name: fill[name] for name in wanted} for fill, wanted in zip(found, expected["fills"], strict=False)]
-    assert told == expected["fills"], names
-    assert len(found) == len(expected["fills"])
+    found = in_order(rows(home, "select * from fills"))
+    wanted = in_order(expected["fills"])
+    assert [{name: fill[name] for name in like} for fill, like in zip(found, wanted, strict=False)] == wanted
+    assert len(found) == len(wanted)
     assert rows(home, "select * from instruments where instrument_id is null") == []
-    for fee in {entry["exec_id"]: entry for entry in expected.get("fees", ())}:
+    for fee in {entry["exec_id"] for entry in expected.get("fees", ())}:
         wanted = [entry for entry in expected["fees"] if entry["exec_id"] == fee]
         charged = rows(
             home, "select exec_id, asset, amount, kind from fees where exec_id = ? order by asset, kind", [fee]
