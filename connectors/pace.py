@@ -11,9 +11,7 @@ from filelock import FileLock
 
 from connectors.connector import Limit
 from connectors.errors import RateLimited
-from connectors.wire import Call
-
-REMEMBERED_SECONDS = 120.0  # longer than any broker's counter takes to forget
+from connectors.wire import REMEMBERED_SECONDS, Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class Pace:
     def recent(self) -> list[Call]:
         """Give the calls of the last minutes, whoever made them: also those of a process that was killed."""
         with self._locked():
-            return self._read()[0]
+            return [call for call in self._read()[0] if call.moment > self.clock() - REMEMBERED_SECONDS]
 
     def shut_for(self, seconds: float) -> None:
         """Let no process call for so long: the broker has said so."""

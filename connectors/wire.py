@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeVar
 
 MASK = "***"
+REMEMBERED_SECONDS = 600.0  # how long calls with a key are remembered for those who count them
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from connectors.kraken.endpoints import Tier
-from connectors.wire import Call
+from connectors.wire import REMEMBERED_SECONDS, Call
 
 CEILINGS: Mapping[Tier, float] = MappingProxyType({Tier.STARTER: 15.0, Tier.INTERMEDIATE: 20.0, Tier.PRO: 20.0})
 DECAYS: Mapping[Tier, float] = MappingProxyType({Tier.STARTER: 0.33, Tier.INTERMEDIATE: 0.5, Tier.PRO: 1.0})
@@ -38,8 +38,16 @@ class Budget:
 
     @classmethod
     def of(cls, tier: Tier, recent: Sequence[Call], moment: float) -> Budget:
-        """Reckon how a key's counter stands now, from what was asked with it a short while ago."""
+        """Reckon how a key's counter stands now, from what was asked with it a short while ago.
+
+        Where the oldest call that is remembered was not preceded by a silence in which the counter empties, it may have
+        been at its ceiling then.
+        """
         budget = cls(CEILINGS[tier], DECAYS[tier])
+        oldest = min((call.moment for call in recent), default=moment)
+        silence = REMEMBERED_SECONDS - (moment - oldest)
+        if recent and silence < budget.ceiling / budget.decay:
+            budget = budget.exhausted(oldest)
         for call in sorted(recent, key=lambda call: call.moment):
             budget = budget.spent(cost_of(call.endpoint), call.moment)
         return budget.at(moment)

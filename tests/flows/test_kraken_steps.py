@@ -1,0 +1,157 @@
+"""Kraken against its sandbox, without Prefect: complete history at the pace of the counter, whatever goes wrong."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.errors import AuthRequired, RateLimited, Rejected, Transient
+from connectors.kraken.budget import CEILINGS, DECAYS, cost_of
+from connectors.kraken.endpoints import Tier
+from connectors.kraken.sandbox import API_KEY, FAULTS, TRADES_ONLY_KEY
+from connectors.wire import Window
+from flows.policy import State, state_after
+from flows.steps import Way
+from tests.connectors.kraken.desk import Desk, Execution, desk
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_history_that_grows_comes_home_whole_at_the_pace_of_the_counter(tier: Tier, tmp_path: Path) -> None:
+    with desk(tmp_path, tier=tier, trades=1200, years=2, arrivals_per_second=0.02) as at:
+        until = at.now
+        at.bring()
+        began = at.clock.leapt
+        for window in at.windows():
+            fetched = at.ask(window)
+            assert fetched.error is None
+            at.load(fetched)
+        assert at.executions() == at.book(until)
+        assert at.broker.rate_limit_refusals == []
+        costs = sum(cost_of(call.method) for call in at.broker.log)
+        least = (costs - CEILINGS[tier]) / DECAYS[tier]
+        assert at.clock.leapt - began < least * 1.05
+
+
+def test_pages_and_export_tell_the_same(tmp_path: Path) -> None:
+    with desk(tmp_path / "pages", trades=400, years=1) as at:
+        at.bring()
+        for window in at.windows():
+            at.bring(window)
+        by_pages = at.executions()
+    with desk(tmp_path / "export", trades=400, years=1) as at:
+        at.bring()
+        until = at.now
+        assert at.ask(Window(until - timedelta(days=400), until), Way.EXPORT).error is None
+        at.load(at.fetched[-1])
+        assert at.executions().keys() == by_pages.keys()
+        assert roughly(at.executions()) == roughly(at.book(until))
+
+
+def roughly(executions: dict[str, Execution]) -> dict[str, Execution]:
+    """Leave out what an export cuts off: the digits of a time behind the fourth."""
+    return {
+        exec_id: {**execution, "time": execution["time"].replace(microsecond=execution["time"].microsecond // 100 * 100)}
+        for exec_id, execution in executions.items()
+    }
+
+
+def test_an_export_of_another_grain_is_not_believed(tmp_path: Path) -> None:
+    with desk(tmp_path, trades=400, years=1, export_grain="consolidated") as at:
+        error = at.ask(at.everything(), Way.EXPORT).error
+        assert error is not None
+        assert error.code == "grain"
+        assert "--via pages" in str(error)
+
+
+CONSEQUENCES = {
+    "invalid_key": (AuthRequired, State.NEEDS_REAUTH),
+    "invalid_signature": (AuthRequired, State.NEEDS_REAUTH),
+    "permission_denied": (Rejected, State.MISCONFIGURED),
+    "temporary_lockout": (RateLimited, State.RATE_LIMITED),
+    "unavailable": (Transient, State.DEGRADED),
+    "busy": (Transient, State.DEGRADED),
+    "internal_error": (Transient, State.DEGRADED),
+    "http_520": (Transient, State.DEGRADED),
+    "html_page": (Transient, State.DEGRADED),
+    "empty_body": (Transient, State.DEGRADED),
+    "truncated_json": (Transient, State.DEGRADED),
+    "invalid_nonce": (Rejected, State.MISCONFIGURED),
+}
+
+
+@pytest.mark.parametrize("fault", CONSEQUENCES)
+def test_trouble_has_its_consequence_and_the_next_run_recovers(fault: str, tmp_path: Path) -> None:
+    assert fault in FAULTS
+    with desk(tmp_path, trades=150, years=1) as at:
+        kind, state = CONSEQUENCES[fault]
+        at.broker.faults.on(fault, method="TradesHistory")
+        error = at.ask(at.everything()).error
+        assert type(error) is kind
+        assert state_after(error) is state
+        if state is State.NEEDS_REAUTH:
+            assert len(at.broker.log) == 1  # several wrong keys in a row lock the account
+        at.broker.faults.clear()
+        at.clock.sleep(1000)
+        until = at.now
+        for window in at.windows():
+            at.bring(window)
+        assert at.executions() == at.book(until)
+
+
+@pytest.mark.parametrize(
+    "fault", ["unavailable", "http_520", "rate_limit_exceeded", "throttled", "throttled_with_blank", "invalid_nonce"]
+)
+def test_short_trouble_in_the_middle_is_waited_out(fault: str, tmp_path: Path) -> None:
+    with desk(tmp_path, trades=300, years=1) as at:
+        until = at.now
+        at.broker.faults.on(fault, calls=1, after=3)
+        for window in at.windows():
+            assert at.ask(window).error is None
+            at.load(at.fetched[-1])
+        assert any(call.fault for call in at.broker.log)
+        assert at.executions() == at.book(until)
+
+
+@pytest.mark.parametrize("fault", ["withheld", "early_empty_page", "count_too_small", "count_too_large"])
+def test_pages_that_do_not_add_up_are_walked_again(fault: str, tmp_path: Path) -> None:
+    with desk(tmp_path, trades=300, years=1) as at:
+        until = at.now
+        at.broker.faults.on(fault, method="TradesHistory", calls=2)
+        for window in at.windows():
+            assert at.ask(window).error is None
+            at.load(at.fetched[-1])
+        assert at.executions() == at.book(until)
+
+
+def test_a_missing_permission_is_named(tmp_path: Path) -> None:
+    with desk(tmp_path, key=TRADES_ONLY_KEY, trades=100, years=1) as at:
+        error = at.ask(at.everything()).error
+        assert isinstance(error, Rejected)
+        assert "Query ledger entries" in str(error)
+
+
+def test_what_another_run_spent_is_counted(tmp_path: Path) -> None:
+    with desk(tmp_path, tier=Tier.STARTER, trades=900, years=1) as at:
+        window = Window(at.now - timedelta(days=40), at.now)
+        for _ in range(6):
+            assert at.ask(window).error is None
+        assert at.broker.rate_limit_refusals == []
+        assert at.broker.high_water(API_KEY) > CEILINGS[Tier.STARTER] - 4
+
+
+def assert_rebuilt_alike(at: Desk) -> None:
+    from flows import steps  # noqa: PLC0415
+
+    assert steps.renormalize(at.home).differences == {}
+
+
+def test_a_rebuild_from_the_landed_replies_gives_the_same_tables(tmp_path: Path) -> None:
+    with desk(tmp_path, trades=300, years=1, arrivals_per_second=0.01) as at:
+        at.bring()
+        for window in at.windows():
+            at.bring(window)
+        at.clock.sleep(3000)
+        at.bring(Window(at.now - timedelta(hours=2), at.now))
+        assert_rebuilt_alike(at)
