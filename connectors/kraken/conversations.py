@@ -114,8 +114,11 @@ class _Caller:
     ahead: float  # by how many seconds Kraken's clock is ahead of ours
 
     def seconds(self, window: Window) -> tuple[int, int]:
-        """Give a window as Kraken's `(start, end]` in whole seconds, ending now at the latest."""
-        now = floor(self.now + self.ahead)
+        """Give a window as Kraken's `(start, end]` in whole seconds, ending with this one at the latest.
+
+        What happens in the rest of this second may come or not; the next sync begins before it.
+        """
+        now = floor(self.now + self.ahead) + 1
         start = floor(window.since.replace(tzinfo=UTC).timestamp()) - 1
         return start, max(min(floor(window.until.replace(tzinfo=UTC).timestamp()), now), start + 1)
 

@@ -28,13 +28,13 @@ def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataF
         .name.suffix("_name"),
         reading_fault=pl.coalesce(
             "reading_fault",
-            pl.when(pl.col("txid").is_null()).then(pl.lit("id_missing")),
+            pl.when(pl.col("txid").is_null() & pl.col("balance").is_not_null()).then(pl.lit("id_missing")),
             pl.when(pl.col("asset").is_null()).then(pl.lit("asset_missing")),
             pl.when(pl.col("amount").is_null()).then(pl.lit("amount_missing")),
         ),
     ).with_columns(
         broker=pl.lit(dialect.BROKER),
-        entry_id="txid",
+        entry_id=pl.coalesce("txid", _own_words()),
         ref_id="refid",
         exec_id=pl.when(about_execution).then("refid"),
         entry_type=kind,
@@ -65,6 +65,13 @@ def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataF
         .unique("entry_id", keep="first", maintain_order=True),
         rejected.select(pl.col(name).cast(dtype) for name, dtype in QUARANTINE.items()),
     )
+
+
+def _own_words() -> pl.Expr:
+    """Name an entry that is not booked yet, and has no id, by what it says."""
+    words = ("refid", "type", "subtype", "asset", "time", "amount")
+    told = (pl.col(name).cast(pl.String).fill_null("") for name in words)
+    return pl.concat_str(pl.lit("h:"), *told, separator="|")
 
 
 def fills_of(entries: pl.DataFrame, names: Names) -> pl.DataFrame:

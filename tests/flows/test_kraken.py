@@ -1,0 +1,143 @@
+"""Kraken through the flows, in a real Prefect: first by export, then what is new, and a key that does not work."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from connectors.kraken.sandbox import API_KEY, API_SECRET, Key, KrakenBroker, own_keys, running
+from tests.connectors.kraken.desk import executions_in, executions_of
+from warehouse import db
+
+STATE = "select state, reason, remedy, retry_at from connections where connection = 'kraken'"
+FAR = timedelta(days=3650)
+
+
+class Exchange:
+    """A home for data beside a Kraken of its own."""
+
+    def __init__(self, home: Path, broker: KrakenBroker) -> None:
+        self.home = home
+        self.broker = broker
+
+    def backfill(self, **asked: Any) -> Any:
+        from flows.backfill import backfill  # noqa: PLC0415  (Prefect must be set up before)
+
+        return backfill(**{"since": (self.broker.clock() - timedelta(days=400)).date(), **asked}, return_state=True)
+
+    def sync(self) -> Any:
+        from flows.incremental import incremental  # noqa: PLC0415
+
+        return incremental(return_state=True)
+
+    def executions(self) -> dict[str, Any]:
+        with db.writer(self.home) as con:
+            return executions_in(con)
+
+    def book(self) -> dict[str, Any]:
+        return executions_of(self.broker, self.broker.clock())
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        with db.writer(self.home) as con:
+            return con.execute(query).fetchall()
+
+
+@pytest.fixture
+def exchange(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:  # noqa: ARG001
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    broker = KrakenBroker(
+        trades=60, years=1, keys=own_keys("pro"), export_queued_seconds=0.1, export_processed_seconds=0.2
+    )
+    monkeypatch.setattr("connectors.kraken.conversations.PUBLIC_PAUSE", 0.0)
+    monkeypatch.setattr("connectors.kraken.conversations.POLLS", (0.5,))
+    with running(broker) as address:
+        for name, value in {
+            "FILLHOUSE_HOME": str(home),
+            "FILLHOUSE_RETRY_DELAYS": "[0]",
+            "FILLHOUSE_KRAKEN_KEY": API_KEY,
+            "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
+            "FILLHOUSE_KRAKEN_TIER": "pro",
+            "FILLHOUSE_KRAKEN_BASE_URL": address,
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield Exchange(home, broker)
+
+
+def trades_of(executions: dict[str, Any]) -> dict[str, Any]:
+    return {exec_id: {**execution, "time": execution["time"].replace(microsecond=0)} for exec_id, execution in executions.items()}
+
+
+def test_a_first_backfill_goes_by_export_and_a_sync_brings_what_is_new(exchange: Exchange) -> None:
+    state = exchange.backfill()
+    assert (state.name, state.is_completed()) == ("Completed", True)
+    assert exchange.broker.requests["AddExport"] == 2
+    assert trades_of(exchange.executions()) == trades_of(exchange.book())
+    assert exchange.ask(STATE)[0][0] == "active"
+
+    exchange.broker.trade_now(3)
+    assert exchange.sync().name == "Completed"
+    assert trades_of(exchange.executions()) == trades_of(exchange.book())
+    assert exchange.ask("select count(*) from fills where source = 'kraken_rest'")[0][0] >= 3
+
+    published = (exchange.home / "fillhouse.duckdb").stat().st_mtime_ns
+    again = exchange.sync()
+    assert again.name == "Completed"
+    assert (again.result().worst.totals.added, again.result().worst.totals.revised) == (0, 0)
+    assert (exchange.home / "fillhouse.duckdb").stat().st_mtime_ns == published
+    assert exchange.broker.rate_limit_refusals == []
+
+
+def test_an_export_of_another_grain_makes_the_backfill_read_pages(exchange: Exchange) -> None:
+    exchange.broker.exports.grain = "consolidated"
+    state = exchange.backfill()
+    assert state.name == "Completed"
+    assert exchange.broker.requests["TradesHistory"] > 1
+    assert exchange.executions() == exchange.book()
+
+
+def test_a_wrong_key_asks_once_for_a_new_one_and_schedules_leave_it_alone(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange.broker.keys.pop(API_KEY)
+    state = exchange.sync()
+    assert (state.name, state.is_failed()) == ("NeedsReauth", True)
+    assert "Create a key" in state.message
+    asked = len(exchange.broker.log)
+    assert asked == 1
+
+    monkeypatch.setattr("flows.incremental._was_scheduled", lambda: True)
+    scheduled = exchange.sync()
+    assert (scheduled.name, scheduled.is_completed()) == ("NeedsReauth", True)
+    assert len(exchange.broker.log) == asked
+
+    secret = base64.b64encode(b"another secret of 64 bytes".ljust(64, b".")).decode()
+    exchange.broker.keys["another-key"] = Key(secret, tier="pro")
+    monkeypatch.setenv("FILLHOUSE_KRAKEN_KEY", "another-key")
+    monkeypatch.setenv("FILLHOUSE_KRAKEN_SECRET", secret)
+    assert exchange.sync().name == "Completed"
+    assert exchange.ask(STATE)[0][0] == "active"
+
+
+def test_a_locked_out_key_is_left_alone_until_it_opens(exchange: Exchange) -> None:
+    exchange.broker.faults.on("temporary_lockout")
+    state = exchange.sync()
+    assert (state.name, state.is_completed()) == ("RateLimited", True)
+    asked = len(exchange.broker.log)
+    exchange.broker.faults.clear()
+    assert exchange.sync().name == "RateLimited"
+    assert len(exchange.broker.log) == asked
+
+
+def test_a_run_by_hand_was_not_scheduled(exchange: Exchange) -> None:
+    assert exchange.sync().name == "Completed"
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs()
+    assert not any(run.auto_scheduled for run in runs if run.flow_id)
