@@ -114,14 +114,14 @@ def worst(outcomes: Sequence[Outcome]) -> Outcome:
 def span(since: date | None, until: date | None, now: datetime, *, is_open_always: bool = False) -> Asked:
     """Decide what to ask for: by default five years, up to the last day that has ended everywhere.
 
-    Where trading never rests it ends now, in whole seconds, UTC.
+    Where trading never rests it ends with this second, UTC.
     """
     last = until or now.astimezone(LAST_ZONE).date()
     start = since or _years_before(last, DEFAULT_YEARS)
     if start >= last:
         message = f"There is no day from {start} up to, and without, {last}."
         raise BadInput(message)
-    present = now.astimezone(UTC).replace(microsecond=0, tzinfo=None)
+    present = now.astimezone(UTC).replace(microsecond=0, tzinfo=None) + timedelta(seconds=1)
     if is_open_always and (until is None or _midnight(until) >= present):
         return Asked(_midnight(start), present, is_up_to_now=True)
     return Asked(_midnight(start), _midnight(last))
