@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -87,6 +87,7 @@ def fetch(
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
     on_wait: Callable[[Pause], None] = lambda _pause: None,
+    say: Callable[[str], None] = lambda _text: None,
 ) -> Fetched:
     """Hold one conversation with a broker and land all it says: about a window, or (None) about how it names things.
 
@@ -112,8 +113,9 @@ def fetch(
     )
     error: ConnectorError | None = None
     tally = http.Tally()
+    alone_with_key = holding(home, key, say) if broker.is_one_at_a_time else nullcontext()
     try:
-        with http.client(broker.limits, certificate=certificate) as client:
+        with alone_with_key, http.client(broker.limits, certificate=certificate) as client:
             http.converse(
                 _conversation(broker, credentials, window, way, pace.recent()),
                 client=client,
@@ -337,14 +339,14 @@ def recover(home: Path) -> int:
 
 
 @contextmanager
-def holding(home: Path, connection: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a connection alone; while another run holds it, say who does, and wait."""
-    lock = alone(home, connection)
-    holder = home / "locks" / f"{connection}.holder"
+def holding(home: Path, name: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a connection, or a key, alone; while another run holds it, say who does, and wait."""
+    lock = alone(home, name)
+    holder = home / "locks" / f"{name}.holder"
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"{connection} is in use by {_read_text(holder) or 'another run'}: waiting for it to end.")
+        say(f"{name} is in use by {_read_text(holder) or 'another run'}: waiting for it to end.")
         lock.acquire()
     try:
         holder.write_text(f"process {os.getpid()}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC")
@@ -361,10 +363,10 @@ def _read_text(path: Path) -> str:
         return ""
 
 
-def alone(home: Path, connection: str) -> FileLock:
-    """Give the lock of whoever holds a conversation over a connection. It dies with its process."""
+def alone(home: Path, name: str) -> FileLock:
+    """Give the lock of whoever holds a conversation over a connection, or with a key. It dies with its process."""
     (home / "locks").mkdir(parents=True, exist_ok=True)
-    return FileLock(home / "locks" / f"{connection}.lock")
+    return FileLock(home / "locks" / f"{name}.lock")
 
 
 def _is_loaded(con: duckdb.DuckDBPyConnection, conversation_id: str) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from connectors.errors import ConnectorError
@@ -41,6 +41,7 @@ def fetch_window(home: Path, connection: str, question: Question, run_id: str, f
         flow=flow,
         way=question.way,
         is_up_to_now=question.is_up_to_now,
+        say=get_run_logger().info,
     )
     if fetched.error is not None:
         steps.load_conversation(home, fetched.conversation_id)

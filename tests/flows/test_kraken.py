@@ -72,7 +72,10 @@ def exchange(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def trades_of(executions: dict[str, Any]) -> dict[str, Any]:
-    return {exec_id: {**execution, "time": execution["time"].replace(microsecond=0)} for exec_id, execution in executions.items()}
+    return {
+        exec_id: {**execution, "time": execution["time"].replace(microsecond=0)}
+        for exec_id, execution in executions.items()
+    }
 
 
 def test_a_first_backfill_goes_by_export_and_a_sync_brings_what_is_new(exchange: Exchange) -> None:

@@ -52,7 +52,10 @@ def test_pages_and_export_tell_the_same(tmp_path: Path) -> None:
 def roughly(executions: dict[str, Execution]) -> dict[str, Execution]:
     """Leave out what an export cuts off: the digits of a time behind the fourth."""
     return {
-        exec_id: {**execution, "time": execution["time"].replace(microsecond=execution["time"].microsecond // 100 * 100)}
+        exec_id: {
+            **execution,
+            "time": execution["time"].replace(microsecond=execution["time"].microsecond // 100 * 100),
+        }
         for exec_id, execution in executions.items()
     }
 

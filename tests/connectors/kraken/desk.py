@@ -142,7 +142,9 @@ def executions_in(con: duckdb.DuckDBPyConnection) -> dict[str, Execution]:
             "order_id": order_id,
             "fees": fees.get(exec_id, set()),
         }
-        for exec_id, exec_type, when, base, quote, quantity, gross, price, order_id in con.execute(EXECUTIONS).fetchall()
+        for exec_id, exec_type, when, base, quote, quantity, gross, price, order_id in con.execute(
+            EXECUTIONS
+        ).fetchall()
     }
 
 

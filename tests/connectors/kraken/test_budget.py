@@ -36,7 +36,8 @@ def test_at_the_edge_a_page_costs_what_the_decay_gives(tier: Tier, seconds: floa
 def test_the_true_counter_is_never_above_what_is_reckoned(tier: Tier, gaps: list[float], latency: float) -> None:
     """Ask again and again, each conversation knowing only what is remembered; Kraken counts when a request arrives."""
     true, counted_at = 0.0, NOW
-    moment, calls = NOW, []
+    moment = NOW
+    calls: list[Call] = []
     for gap in gaps:
         moment += gap
         recent = [call for call in calls if call.moment > moment - REMEMBERED_SECONDS]

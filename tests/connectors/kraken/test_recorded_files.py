@@ -317,7 +317,9 @@ def test_the_fees_are_those_that_the_rows_tell(case: Path) -> None:
         paid = fees_of(trades.get(fill["exec_id"]), groups.get(fill["exec_id"]), fill["currency"])
         charged = listed.get(fill["exec_id"], paid)
         assert charged == paid or {asset: fee for asset, fee in (charged or {}).items() if fee} == paid
-        money = paid and ({asset: fee for asset, fee in paid.items() if asset != "KFEE"} or {fill["currency"]: Decimal(0)})
+        money = paid and (
+            {asset: fee for asset, fee in paid.items() if asset != "KFEE"} or {fill["currency"]: Decimal(0)}
+        )
         if money is not None and len(money) == 1:
             assert {fill["comm_currency"]: Decimal(fill["commission"])} == money
             assert fill.get("fee_status", "known") == "known"
