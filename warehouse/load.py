@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.resources import files
+from itertools import product
 
 import duckdb
 import polars as pl
@@ -16,6 +17,7 @@ from warehouse import coverage, versions
 from warehouse.coverage import Asked
 
 BATCH_ROWS = 12_500
+POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 4 order by key_worth desc"
 MOST_ROUNDS = 1000  # of label propagation; a family of n rows needs at most n
 
 
@@ -149,8 +151,20 @@ def _in_batches(frame: pl.DataFrame) -> pa.Table:
 def _judge(con: duckdb.DuckDBPyConnection) -> None:
     """Judge the touched rows: which is which, what ended what, who belongs together, who bears the fees."""
     con.execute(versions.TOUCHED_REPORTS)
-    for step in ("06_latest", "07_poor_keys", "08_authority", "09_cancels", "10_families"):
-        con.execute(_sql(step))
+    con.execute(_sql("06_latest"))
+    for key_rank, worth in con.execute(POORER_KEYS).fetchall():
+        con.execute(_sql("07_poor_keys"), {"key_rank": key_rank, "worth": worth})
+    for within_a_day in (True, False):
+        con.execute(_sql("08_by_execution"), {"within_a_day": within_a_day})
+    con.execute(_sql("08_cancels"))
+    for within_an_order in (True, False):
+        con.execute(_sql("08_by_terms"), {"within_an_order": within_an_order})
+    con.execute(_sql("08_lessers"))
+    con.execute(_sql("09_cancels"))
+    for within_a_trade, by_id in product((True, False), repeat=2):
+        con.execute(_sql("09_netting"), {"within_a_trade": within_a_trade, "by_id": by_id})
+    con.execute(_sql("09_corrections"))
+    con.execute(_sql("10_families"))
     _until_stable(con, "select sum(family % 4294967296) from families", "11_pull")
     con.execute(_sql("12_fees"))
     con.execute(versions.FILLERS)

@@ -67,8 +67,9 @@ def read_dates(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
 def read_times(frame: pl.DataFrame, column: str, order: str) -> pl.DataFrame:
     """Read a text column of instants; `order` is a column of increasing ids, for the hour that November repeats.
 
-    Adds `transact_time` (UTC, null where the text has no time of day), `time_zone_assumed` and `clock_date` (the date
-    as printed). Text that is no time is `time_unreadable`.
+    Adds `transact_time` (UTC, null where the text has no time of day), `time_zone_assumed`, `clock_date` (the date as
+    printed) and `wall_time` (New York's clock, whose repeated hour is one: it does not depend on other rows). Text that is
+    no time is `time_unreadable`.
     """
     require_unambiguous(frame.get_column(column), column)
     frame = (
@@ -82,11 +83,16 @@ def read_times(frame: pl.DataFrame, column: str, order: str) -> pl.DataFrame:
     utc = pl.when(unzoned).then(pl.col("new_york")).otherwise(pl.col("local") - pl.duration(minutes="offset"))
     return frame.with_columns(
         transact_time=pl.when(timed).then(utc),
+        wall_time=pl.when(timed).then(pl.when(unzoned).then(pl.col("local")).otherwise(_wall_time(utc))),
         time_zone_assumed=pl.when(timed & unzoned).then(pl.lit(NEW_YORK)),
         reading_fault=_faulty(
             pl.col(column).is_not_null() & (pl.col("clock_date").is_null() | (timed & utc.is_null()))
         ),
     ).drop("part", "printed_zone", "local", "offset", "new_york")
+
+
+def _wall_time(utc: pl.Expr) -> pl.Expr:
+    return utc.dt.replace_time_zone("UTC").dt.convert_time_zone(NEW_YORK).dt.replace_time_zone(None)
 
 
 def _faulty(condition: pl.Expr) -> pl.Expr:

@@ -3,9 +3,10 @@
 create or replace temp macro link(broker, account, id) as
 md5_number_lower(broker || chr(31) || account || chr(31) || id);
 
-create or replace temp macro lane(broker, account, symbol, quantity, price) as
+-- A row is in two lanes, its instrument's and its symbol's: a renamed instrument keeps its id, and not every query prints ids.
+create or replace temp macro lane(broker, account, instrument, quantity, price) as
 md5_number_lower(
-    broker || chr(31) || account || chr(31) || symbol || chr(31) || quantity::varchar || chr(31) || coalesce(price::varchar, '')
+    broker || chr(31) || account || chr(31) || instrument || chr(31) || quantity::varchar || chr(31) || coalesce(price::varchar, '')
 );
 
 -- Rows that may have a counterpart which shares no id with them.

@@ -7,17 +7,20 @@ select
     link(broker, account, exec_id) as exec_hash,
     link(broker, account, coalesce(ref_trade_id, trade_id)) as trade_hash,
     link(broker, account, ref_row_key) as ref_row_hash,
-    lane(broker, account, symbol, last_qty, last_px) as lane_hash,
-    case
-        when seeks_by_terms(exec_type, ref_row_key, ref_trade_id, key_rank, status)
-            then lane(broker, account, symbol, last_qty, last_px)
-    end as open_lane_hash,
+    lane(broker, account, instrument_id, last_qty, last_px) as lane_hash,
+    lane(broker, account, symbol, last_qty, last_px) as symbol_lane_hash,
+    seeks_by_terms(exec_type, ref_row_key, ref_trade_id, key_rank, status) as seeks,
     exec_type in ('CANCEL', 'CORRECT') as ends_another,
     book_date
 from incoming;
 
+create or replace temp table sought_lanes as
+select lane_hash, symbol_lane_hash from links where seeks
+union all
+select lane_hash, symbol_lane_hash from batch_links where seeks;
+
 create or replace temp table tangled as
-select place from batch_links where ends_another or open_lane_hash is not null
+select place from batch_links where ends_another or seeks
 union
 select place from batch_links where row_hash in (select row_hash from links)
 union
@@ -27,11 +30,11 @@ select place from batch_links where trade_hash in (select trade_hash from links)
 union
 select place from batch_links where row_hash in (select ref_row_hash from links)
 union
-select place from batch_links where lane_hash in (select open_lane_hash from links)
+select place from batch_links where lane_hash in (select lane_hash from sought_lanes)
+union
+select place from batch_links where symbol_lane_hash in (select symbol_lane_hash from sought_lanes)
 union
 select place from batch_links where row_hash in (select ref_row_hash from batch_links)
-union
-select place from batch_links where lane_hash in (select open_lane_hash from batch_links)
 union
 select place from batch_links where row_hash in (select row_hash from batch_links group by row_hash having count(*) > 1)
 union

@@ -14,9 +14,13 @@ select family from links where trade_hash in (select trade_hash from batch_links
 union
 select family from links where ref_row_hash in (select row_hash from batch_links)
 union
-select family from links where open_lane_hash in (select lane_hash from batch_links)
+select family from links where seeks and lane_hash in (select lane_hash from batch_links)
 union
-select family from links where lane_hash in (select open_lane_hash from batch_links)
+select family from links where seeks and symbol_lane_hash in (select symbol_lane_hash from batch_links)
+union
+select family from links where lane_hash in (select lane_hash from batch_links where seeks)
+union
+select family from links where symbol_lane_hash in (select symbol_lane_hash from batch_links where seeks)
 union
 select links.family
 from links

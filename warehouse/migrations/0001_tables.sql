@@ -115,7 +115,7 @@ comment on column execution_reports.exchange_id is 'The landed reply this row ca
 comment on column execution_reports.raw_row is 'The row''s place among the execution rows of that reply, from 0';
 comment on column execution_reports.key_rank is 'How good row_key is: 4 transaction id, 3 execution id, 2 trade id and terms, 1 the row''s own words';
 comment on column execution_reports.source_rank is 'Authority of the channel: higher wins';
-comment on column execution_reports.row_order is 'Sorts rows of one report date as the broker wrote them';
+comment on column execution_reports.row_order is 'Sorts rows of one report date as the broker wrote them; says nothing across channels, or between transaction ids and poorer keys';
 comment on column execution_reports.ref_row_key is 'row_key of the row that this one cancels or corrects, where the broker names it';
 comment on column execution_reports.ref_trade_id is 'trade_id of the row that this one cancels or corrects, where the broker names it';
 comment on column execution_reports.clock_first is 'The broker''s clock (UTC) of the first reply that said this version';
@@ -241,7 +241,7 @@ comment on column merged_rows.exchange_id is 'The landed reply this row came fro
 comment on column merged_rows.raw_row is 'The row''s place among the execution rows of that reply, from 0';
 comment on column merged_rows.key_rank is 'How good row_key is: 4 best';
 comment on column merged_rows.source_rank is 'Authority of the channel: higher wins';
-comment on column merged_rows.row_order is 'Sorts rows of one report date as the broker wrote them';
+comment on column merged_rows.row_order is 'Sorts rows of one report date as the broker wrote them; says nothing across channels, or between transaction ids and poorer keys';
 comment on column merged_rows.row_hash is 'Hash of broker, account and row_key';
 comment on column merged_rows.stands is 'Neither cancelled nor superseded nor unconfirmed, and no cancel itself: a row of fills';
 comment on column merged_rows.ended_by is 'row_key of the row that cancelled or superseded this one';
@@ -363,7 +363,8 @@ create table links (
     trade_hash ubigint,
     ref_row_hash ubigint,
     lane_hash ubigint,
-    open_lane_hash ubigint,
+    symbol_lane_hash ubigint,
+    seeks boolean,
     family ubigint,
     book_first date,
     book_last date
@@ -374,8 +375,9 @@ comment on column links.row_hash is 'Hash of broker, account and row_key';
 comment on column links.exec_hash is 'Hash of broker, account and exec_id';
 comment on column links.trade_hash is 'Hash of broker, account and trade_id, or of the trade id a cancel names';
 comment on column links.ref_row_hash is 'row_hash of the row that a cancel or correction names';
-comment on column links.lane_hash is 'Hash of broker, account, symbol, quantity and price: rows that could be one another';
-comment on column links.open_lane_hash is 'lane_hash where the row still looks for its counterpart by its terms: cancels without pointer, poor keys, provisional rows';
+comment on column links.lane_hash is 'Hash of broker, account, instrument, quantity and price: rows that could be one another';
+comment on column links.symbol_lane_hash is 'The same with the symbol as printed, for rows whose query prints no instrument id';
+comment on column links.seeks is 'The row may have a counterpart by its terms alone: cancels without pointer, poor keys, provisional rows';
 comment on column links.family is 'Family of the row at the last load that touched it';
 comment on column links.book_first is 'Earliest book_date of the row''s versions: bounds the read';
 comment on column links.book_last is 'Latest book_date of the row''s versions';
