@@ -231,7 +231,15 @@ def test_a_day_missing_in_the_middle_is_named() -> None:
 )
 def test_a_number_that_does_not_fit_or_is_none_is_rejected(text: str, outcome: str) -> None:
     con = loaded(statement(trade(**AF_IDS, price=text)))
-    assert con.execute("select rule from quarantine").fetchall() == [(outcome,)]
+    assert con.execute("select rule, detail from quarantine").fetchall() == [(outcome, f"{outcome} in tradePrice")]
+
+
+@pytest.mark.parametrize("name", ["dateTime", "settleDateTarget"])
+def test_a_rejected_row_names_the_cell_that_is_no_time(name: str) -> None:
+    con = loaded(statement(trade(**AF_IDS, **{name: "someday"})))
+    assert con.execute("select rule, detail from quarantine").fetchall() == [
+        ("time_unreadable", f"time_unreadable in {name}")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -537,7 +537,7 @@ comment on table quarantine is 'A broker row that broke a rule, with its lineage
 comment on column quarantine.broker is 'Broker by name';
 comment on column quarantine.account is 'Account, where it could be read';
 comment on column quarantine.rule is 'The rule that was broken';
-comment on column quarantine.detail is 'All rules that were broken';
+comment on column quarantine.detail is 'All rules that were broken, with the broker''s column where one cell broke it';
 comment on column quarantine.exchange_id is 'Reply that holds the row';
 comment on column quarantine.raw_row is 'The row''s place among the execution rows of that reply, from 0';
 comment on column quarantine.body_sha256 is 'SHA-256 of that reply: the same bytes are rejected once';
