@@ -56,6 +56,7 @@ create table execution_reports (
     ref_trade_id varchar,
     clock_first timestamp,
     clock_last timestamp,
+    tellings struct(clock timestamp, told bigint)[],
     row_hash ubigint,
     is_latest boolean,
     is_merged boolean,
@@ -120,6 +121,7 @@ comment on column execution_reports.ref_row_key is 'row_key of the row that this
 comment on column execution_reports.ref_trade_id is 'trade_id of the row that this one cancels or corrects, where the broker names it';
 comment on column execution_reports.clock_first is 'The broker''s clock (UTC) of the first reply that said this version';
 comment on column execution_reports.clock_last is 'The broker''s clock (UTC) of the last reply that said this version';
+comment on column execution_reports.tellings is 'Which replies told which columns of this version (bits, in the order of warehouse/shape.py), where they differ; null where each told all';
 comment on column execution_reports.row_hash is 'Hash of broker, account and row_key';
 comment on column execution_reports.is_latest is 'The latest version in the most authoritative channel that holds the row: a row of executions';
 comment on column execution_reports.is_merged is 'The row is read from merged_rows: other versions, channels or family members add to it';
