@@ -48,10 +48,13 @@ def record(
     run_id: str,
     verdict: str,
     recorded_at: datetime,
+    *,
+    nothing_there: bool = False,
 ) -> list[str]:
     """Write what was asked and returned, move the watermarks, and name the gaps.
 
-    A file that was imported was asked for nothing: it covers what it says it covers.
+    A file that was imported was asked for nothing: it covers what it says it covers. `nothing_there`: the broker has
+    answered that it has no statement for the window, which before the first day it ever returned is no gap.
     """
     rows: list[dict[str, Any]] = []
     gaps: list[str] = []
@@ -65,7 +68,8 @@ def record(
         rows.append({**account, "since": wanted.since, "until": wanted.until, "status": status, "reason": reason})
     if asked is not None and statements.is_empty():
         nothing = dict.fromkeys(("broker", "source", "source_rank", "account", "returned_since", "returned_until"))
-        lost = {"row_count": 0, "broker_count": None, "exchange_id": None, "status": "failed", "reason": verdict}
+        status = "nothing" if nothing_there else "failed"
+        lost = {"row_count": 0, "broker_count": None, "exchange_id": None, "status": status, "reason": verdict}
         rows.append({**nothing, **lost, "since": asked.since, "until": asked.until})
     for row in rows:
         con.execute(
@@ -163,7 +167,8 @@ def missing_windows(con: duckdb.DuckDBPyConnection, connection: str, asked: Aske
     """Give the parts of a span that no answer has returned yet, oldest first: where a backfill continues.
 
     An answer covers what it returned for the account that it ends earliest for; one that begins later for an account
-    found no older days there. Only answers of the connection's most authoritative channel count.
+    found no older days there. Only answers of the connection's most authoritative channel count, and before the first
+    day returned those that said there was nothing.
     """
     covered = con.execute(
         """
@@ -180,8 +185,21 @@ def missing_windows(con: duckdb.DuckDBPyConnection, connection: str, asked: Aske
         """,
         [connection, connection],
     ).fetchall()
+    silent = con.execute(
+        """
+        select
+            asked.since,
+            least(asked.until, first.day) as until
+        from coverage as asked
+        cross join (select min(returned_since) as day from coverage where connection = ?) as first
+        where asked.connection = ?
+            and asked.status = 'nothing'
+            and asked.since < first.day
+        """,
+        [connection, connection],
+    ).fetchall()
     gaps, start = [], asked.since
-    for since, until in covered:
+    for since, until in sorted([*silent, *covered]):
         if since > start and business_days(start, min(since, asked.until)):
             gaps.append(Asked(start, min(since, asked.until)))
         start = max(start, until)

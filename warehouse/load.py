@@ -45,6 +45,8 @@ class Run:
     finished_at: datetime
     waited_seconds: float = 0.0
     verdict: str = "ok"
+    is_news: bool = False  # readers should see it even if no fill changed
+    nothing_there: bool = False  # the broker's answer was that it has no statement for what was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,14 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
     with transaction(con):
         _append(con, "exchanges", batch.exchanges)
         gaps = coverage.record(
-            con, batch.statements, run.connection, run.asked, run.run_id, run.verdict, run.finished_at
+            con,
+            batch.statements,
+            run.connection,
+            run.asked,
+            run.run_id,
+            run.verdict,
+            run.finished_at,
+            nothing_there=run.nothing_there,
         )
         told_at = batch.exchanges.filter(pl.col("kind") == "exchange")["answered_at"].max() or run.finished_at
         con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [told_at])
@@ -79,7 +88,14 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
         _merge_drift(con, batch.drift)
         loaded = Loaded(int(batch.statements["row_count"].sum()), added, revised, cancelled, rejected, tuple(gaps))
         _record_run(con, batch, run, loaded)
+        if loaded.changed or run.is_news or run.nothing_there:
+            note_change(con)
     return loaded
+
+
+def note_change(con: duckdb.DuckDBPyConnection) -> None:
+    """Say, in the transaction that makes it so, that the published file is no longer what there is."""
+    con.execute("update news set mark = uuid()::varchar")
 
 
 @contextmanager

@@ -384,6 +384,15 @@ comment on column links.family is 'Family of the row at the last load that touch
 comment on column links.book_first is 'Earliest book_date of the row''s versions: bounds the read';
 comment on column links.book_last is 'Latest book_date of the row''s versions';
 
+create table news (
+    mark varchar
+);
+
+insert into news values (uuid()::varchar);
+
+comment on table news is 'One row: tells the writer''s file from the published one';
+comment on column news.mark is 'Changes, in the same transaction, with everything that readers should see soon';
+
 create table instruments (
     instrument_id varchar,
     broker varchar,
@@ -497,7 +506,7 @@ comment on column coverage.returned_since is 'First day returned, inclusive';
 comment on column coverage.returned_until is 'Last day returned, exclusive';
 comment on column coverage.row_count is 'Execution rows returned';
 comment on column coverage.broker_count is 'Rows the broker says there are, where it says';
-comment on column coverage.status is 'complete, partial, failed or pending';
+comment on column coverage.status is 'complete, partial, failed, pending, or nothing: the broker says it has no statement for the window';
 comment on column coverage.reason is 'Why it is not complete';
 comment on column coverage.run_id is 'Run that asked';
 comment on column coverage.exchange_id is 'Reply that answered';
