@@ -24,7 +24,6 @@ COLUMNS = {
     "what": "What was found, in words",
     "since": "Since when it is known, UTC",
     "remedy": "What to do",
-    "account": "Account number as the broker prints it, never an alias; null where none answered",
     "day": "The day",
     "reason": "Why it was not returned",
     "recorded_at": "When it was asked, UTC",

@@ -85,6 +85,23 @@ def record(
     return gaps
 
 
+def record_members(con: duckdb.DuckDBPyConnection, statements: pl.DataFrame, reports: pl.DataFrame) -> None:
+    """Remember which accounts' rows came in another account's statement, where the reply holds that one's only."""
+    carried = (
+        statements.filter(pl.col("account").n_unique().over("exchange_id") == 1)
+        .select("exchange_id", "broker", statement_account="account")
+        .unique()
+        .join(reports.select("exchange_id", "account").unique(), on="exchange_id")
+        .filter(pl.col("account") != pl.col("statement_account"))
+        .select("broker", "statement_account", "account")
+        .unique()
+    )
+    if carried.height:
+        con.register("carried", carried)
+        con.execute("insert into members select * from carried except select * from members")
+        con.unregister("carried")
+
+
 def _last_said(statements: pl.DataFrame, account: dict[str, Any]) -> date:
     """Give the end of the last statement of an account: what a file that was asked for nothing says it covers."""
     own = statements.filter(

@@ -80,6 +80,7 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
             run.finished_at,
             nothing_there=run.nothing_there,
         )
+        coverage.record_members(con, batch.statements, batch.reports)
         told_at = batch.exchanges.filter(pl.col("kind") == "exchange")["answered_at"].max() or run.finished_at
         con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [told_at])
         added, revised, cancelled = _merge_reports(con, batch.reports)

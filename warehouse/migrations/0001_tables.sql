@@ -512,6 +512,17 @@ comment on column coverage.run_id is 'Run that asked';
 comment on column coverage.exchange_id is 'Reply that answered';
 comment on column coverage.recorded_at is 'Answer time, UTC';
 
+create table members (
+    broker varchar,
+    statement_account varchar,
+    account varchar
+);
+
+comment on table members is 'An account whose rows came in another account''s statement (a consolidated one): what that statement covers, it covers for both';
+comment on column members.broker is 'Broker by name';
+comment on column members.statement_account is 'Account of the statement, under which its coverage is filed';
+comment on column members.account is 'Account of rows in it';
+
 create table watermarks (
     connection varchar,
     broker varchar,
