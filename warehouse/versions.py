@@ -13,7 +13,7 @@ FLAGS = """false as is_latest,
 
 # What a reply does not tell of itself, though the column is never null.
 _DERIVED = ("instrument_id", "fee_status", "book_date")
-_IS_TOLD = {"instrument_id": "not ends_with(instrument_id, symbol)", "fee_status": "true", "book_date": "true"}
+_IS_TOLD = {"instrument_id": "not ends_with(instrument_id, ':' || symbol)", "fee_status": "true", "book_date": "true"}
 # The columns that a row of text tells, as the bits of a number.
 _TELLS = " + ".join(
     f"case when {_IS_TOLD.get(column, f'{column} is not null')} then {1 << place} else 0 end"
@@ -43,7 +43,7 @@ where rowid in (
         if column not in _DERIVED
     )
 }
-        and (ends_with(told.instrument_id, told.symbol) or told.instrument_id = stored.instrument_id)
+        and (ends_with(told.instrument_id, ':' || told.symbol) or told.instrument_id = stored.instrument_id)
         and (told.book_date = stored.book_date or (told.trade_date is null and stored.trade_date is not null))
         and (
             stored.tellings is null
@@ -121,7 +121,7 @@ placed as (
             partition by row_hash, source
             order by clock, md5(row({", ".join(VERSIONED)})::varchar), md5(row({", ".join(IN_PLACE)})::varchar), told_at
         ) as place,
-        case when not ends_with(instrument_id, symbol) then instrument_id end as told_instrument
+        case when not ends_with(instrument_id, ':' || symbol) then instrument_id end as told_instrument
     from replies
 ),
 

@@ -31,7 +31,7 @@ select
     row_order,
     key_rank * 8
     + case when report_date is not null then 4 else 0 end
-    + case when not ends_with(instrument_id, symbol) then 2 else 0 end
+    + case when not ends_with(instrument_id, ':' || symbol) then 2 else 0 end
     + case when key_rank = 1 and order_id is not null then 1 else 0 end as key_worth,
     status,
     entries_of(fee_entries, commission, comm_currency) as fee_entries,
