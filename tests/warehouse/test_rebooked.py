@@ -198,7 +198,7 @@ def test_confirmations_of_a_rebooking_leave_the_original_of_the_activity_stateme
 
 @pytest.mark.parametrize("case", [case for case in TANGLED if not case.startswith("09")])
 @pytest.mark.parametrize("stripped", [TRANSACTIONS, (*TRANSACTIONS, "origTradeID")], ids=["tradeID", "pointerless"])
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_without_transaction_ids_any_split_gives_the_same_fills(
     case: str, stripped: tuple[str, ...], data: st.DataObject
@@ -266,3 +266,14 @@ def test_rows_without_ids_in_the_repeated_hour_keep_their_key_whatever_stands_be
         ("20261102", "20261102", (first,)),
     )
     assert_in_any_order(statements, (2, 2, 13.0))
+
+
+def test_a_cancel_that_names_an_unknown_row_of_another_statement_still_counts() -> None:
+    ids = {**IDS["trade id"], "reportDate": ""}
+    cancel = {**CANCELLED, "reportDate": "", "origTransactionID": "1", "transactionID": "2"}
+    statements = days(
+        ("20260105", "20260105", (trade(**ids),)),
+        ("20260106", "20260106", (trade(**cancel),)),
+        ("20260106", "20260106", (trade(**ids, transactionID="3"),)),
+    )
+    assert_in_any_order(statements, (2, 3, 10.0))

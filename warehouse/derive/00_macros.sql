@@ -10,8 +10,8 @@ md5_number_lower(
 );
 
 -- Rows that may have a counterpart which shares no id with them.
-create or replace temp macro seeks_by_terms(exec_type, ref_row_key, ref_trade_id, key_rank, status) as
-(exec_type = 'CANCEL' and ref_row_key is null and ref_trade_id is null) or key_rank < 3 or status = 'provisional';
+create or replace temp macro seeks_by_terms(exec_type, ref_trade_id, key_rank, status) as
+(exec_type = 'CANCEL' and ref_trade_id is null) or key_rank < 3 or status = 'provisional';
 
 create or replace temp macro two_business_days_after(day) as
 day + case isodow(day) when 4 then 4 when 5 then 4 when 6 then 3 else 2 end;

@@ -110,5 +110,8 @@ exists (
         and cancel.side is not distinct from told_side
         and cancel.report_date > least(day, other_day)
         and cancel.report_date <= greatest(day, other_day)
-        and coalesce(cancel.ref_trade_id = told_trade, cancel.last_qty = told_qty and cancel.last_px is not distinct from told_px)
+        and (
+            cancel.ref_trade_id = told_trade
+            or (cancel.ref_trade_id is null and cancel.last_qty = told_qty and cancel.last_px is not distinct from told_px)
+        )
 );

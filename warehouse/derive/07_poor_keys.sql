@@ -35,7 +35,7 @@ behind as (
         and cancel.last_px is not distinct from booking.last_px
         and (cancel.key_rank = 4) = (booking.key_rank = 4)
         and cancel.ord < booking.ord
-        and coalesce(cancel.ref_trade_id = booking.trade_id, true)
+        and (cancel.ref_trade_id is null or cancel.ref_trade_id = booking.trade_id)
         and coalesce(cancel.named_exec_id = booking.exec_id, true)
         and coalesce(cancel.transact_time >= booking.transact_time or cancel.ref_trade_id = booking.trade_id, true)
     where booking.exec_type <> 'CANCEL'
