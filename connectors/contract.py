@@ -207,7 +207,7 @@ DECIMALS = 12
 
 
 def read_decimals(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Cast text columns to `MONEY`, and name in `reading_fault` the rule a text broke (first one wins).
+    """Cast text columns to `MONEY`, and name in `reading_fault` the rule a text broke and its column (first one wins).
 
     `not_a_number` is text that is none; `decimal_loss` is a number that `DECIMAL(28,12)` cannot hold exactly. The
     cell becomes null in both cases: the row is for the quarantine.
@@ -224,7 +224,7 @@ def _read_odd_decimals(frame: pl.DataFrame, column: str, odd: list[str]) -> pl.D
     for text in odd:
         texts[text], faults[text] = _plain_decimal(text)
     cell = pl.col(column)
-    fault = cell.replace_strict(faults, default=None, return_dtype=pl.String)
+    fault = cell.replace_strict(faults, default=None, return_dtype=pl.String) + f" in {column}"
     plain = (
         pl.when(cell.is_in(odd)).then(cell.replace_strict(texts, default=None, return_dtype=pl.String)).otherwise(cell)
     )
@@ -249,7 +249,8 @@ def _plain_decimal(text: str) -> tuple[str | None, str | None]:
 
 
 def _unread(fault: str) -> pl.Expr:
-    return pl.col("reading_fault").ne_missing(pl.lit(fault))
+    """Hold unless `reading_fault` is this rule, alone or as in "not_a_number in tradePrice"."""
+    return ~pl.col("reading_fault").str.starts_with(fault).fill_null(value=False)
 
 
 RULES: dict[str, pl.Expr] = {
@@ -291,7 +292,7 @@ def check(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split rows into those that keep the contract (`REPORT`) and those that do not (`QUARANTINE`).
 
     `frame` has the columns of `REPORT` and `reading_fault`. A row that breaks several rules is rejected once, with
-    all their names in `detail` and the first as its `rule`.
+    all their names in `detail`, and the column where one cell broke it, and the first as its `rule`.
     """
     if frame.select(pl.all_horizontal(RULES.values()).all()).item():
         return _reports_of(frame), pl.DataFrame(schema=QUARANTINE)
@@ -299,8 +300,12 @@ def check(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     broken = failures.details()
     names = list(RULES)
     first = pl.coalesce(pl.when(pl.col(name) == "invalid").then(pl.lit(name)) for name in names)
+    fault = pl.col("reading_fault")
+    said = [pl.when(fault.str.starts_with(name)).then(fault).otherwise(pl.lit(name)) for name in names]
     every = pl.concat_str(
-        [pl.when(pl.col(name) == "invalid").then(pl.lit(name)) for name in names], separator=", ", ignore_nulls=True
+        [pl.when(pl.col(name) == "invalid").then(text) for name, text in zip(names, said, strict=True)],
+        separator=", ",
+        ignore_nulls=True,
     )
     rejected = broken.with_columns(rule=first, detail=every).select(
         pl.col(name).cast(dtype) for name, dtype in QUARANTINE.items()

@@ -78,7 +78,12 @@ def worth_retrying(error: object) -> bool:
 
 def concerns_window_only(kind: str, error: ConnectorError) -> bool:
     """Tell whether the broker merely has nothing for this window, so that the others are worth asking."""
-    return (kind, error.code) in NO_STATEMENT
+    return nothing_there(kind, error.code)
+
+
+def nothing_there(kind: str, code: str | None) -> bool:
+    """Tell whether this code is the broker's way to say that it has no statement for the window."""
+    return (kind, code) in NO_STATEMENT
 
 
 def distrusts_export(error: ConnectorError) -> bool:

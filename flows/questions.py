@@ -122,6 +122,8 @@ inner join links on links.row_hash = rows.row_hash
 where links.family = ?
 order by
     rows.report_date,
+    rows.source_rank desc,
+    rows.key_rank = 4,
     rows.row_order,
     rows.row_key
 """

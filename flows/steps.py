@@ -25,6 +25,7 @@ from connectors.contract import LEDGER, Normalized
 from connectors.errors import ConnectorError, ContractViolation
 from connectors.registry import connector
 from connectors.wire import Call, Conversation, Pause, Window
+from flows import policy
 from warehouse import db, landing, publish, rebuild
 from warehouse.coverage import Asked
 from warehouse.landing import Landed
@@ -134,6 +135,7 @@ def fetch(
         landed.flush()
     verdict = {
         "verdict": _verdict(error),
+        "code": error.code if error else None,
         "requests": tally.requests,
         "waited_seconds": round(tally.waited_seconds, 3),
     }
@@ -203,6 +205,8 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         waited_seconds=float(footer.get("waited_seconds", 0.0)),
         verdict=verdict,
         every_day=broker.is_open_always,
+        is_news=error is not None or first["connection"] == IMPORTED,
+        nothing_there=policy.nothing_there(first["connector"], footer.get("code")),
     )
     return Settled(load(con, batch, run), error)
 
@@ -307,8 +311,6 @@ def load_conversation(home: Path, conversation_id: str) -> Loaded:
     rows = [row for path in paths for row in landing.read_file(home, path)]
     with db.writer(home) as con:
         settled = Settled(Loaded()) if _is_loaded(con, conversation_id) else settle(con, home, rows)
-    if settled.loaded.changed or settled.error:
-        publish.note_change(home)
     if settled.error:
         raise settled.error
     return settled.loaded
@@ -416,7 +418,6 @@ def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: 
                 raise
             landed.result()
         loaded = settle(con, home, conversation.landed, said).loaded
-    publish.note_change(home)
     return Imported(path, loaded=loaded)
 
 
@@ -492,7 +493,6 @@ def renormalize(home: Path) -> rebuild.Rebuilt:
             con.execute("checkpoint")
             con.close()
             rebuild.swap(home)
-    publish.note_change(home)
     return rebuild.Rebuilt(len(done), differences)
 
 

@@ -14,7 +14,7 @@ from flows import policy, steps
 from flows.blocks import every_connection
 from flows.policy import State
 from flows.steps import Question
-from warehouse import connections, db, publish
+from warehouse import connections, db
 from warehouse.load import Loaded
 
 
@@ -79,7 +79,7 @@ def record_state(
 ) -> None:
     """Record a connection's state; readers are shown it when it is news."""
     with db.writer(home) as con:
-        news = connections.record_state(
+        connections.record_state(
             con,
             connection,
             kind,
@@ -91,5 +91,3 @@ def record_state(
             retry_at=policy.retry_at(error, moment),
             success=success,
         )
-    if news:
-        publish.note_change(home)

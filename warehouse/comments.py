@@ -9,6 +9,7 @@ VIEWS = {
     "executions": "Each broker row once, in its latest version from its most authoritative channel; sums equal the broker's",
     "fees": "Every fee of every execution: asset, amount (positive we paid), kind",
     "cash_legs": "The cash that each execution moves, by currency: trade, tax and commission legs; positive we received",
+    "missing_days": "A business day that was asked for and never returned; and whether the broker has nothing that early",
     "data_health": "A finding: what is odd, how bad it is, since when, and what to do",
 }
 
@@ -23,6 +24,12 @@ COLUMNS = {
     "what": "What was found, in words",
     "since": "Since when it is known, UTC",
     "remedy": "What to do",
+    "day": "The day",
+    "reason": "Why it was not returned",
+    "recorded_at": "When it was asked, UTC",
+    "asked_since": "First day of the window asked",
+    "asked_until": "The day after the last of that window",
+    "is_before_account": "No day as early was ever returned, and the broker says that it has none: the account was opened later",
     "connection": "Connection or broker it is about",
 }
 

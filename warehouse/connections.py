@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from warehouse.load import transaction
+from warehouse.load import note_change, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def record_state(
     moment: datetime,
     retry_at: datetime | None,
     success: bool,
-) -> bool:
-    """Write a connection's state; a last success is kept unless this is one. Tells whether state or reason are new."""
+) -> None:
+    """Write a connection's state; a last success is kept unless this is one. A new state or reason is news for readers."""
     known = state_of(con, connection)
     last_success = moment if success else known.last_success_at if known else None
     with transaction(con):
@@ -63,7 +63,8 @@ def record_state(
             """,
             [connection, kind, key, state, reason, remedy, _naive(moment), _naive(last_success), _naive(retry_at)],
         )
-    return known is None or (known.state, known.reason) != (state, reason)
+        if known is None or (known.state, known.reason) != (state, reason):
+            note_change(con)
 
 
 def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | None:

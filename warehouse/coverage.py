@@ -66,10 +66,12 @@ def record(
     recorded_at: datetime,
     *,
     every_day: bool,
+    nothing_there: bool = False,
 ) -> list[str]:
     """Write what was asked and returned, move the watermarks, and name the gaps.
 
-    A file that was imported was asked for nothing: it covers what it says it covers.
+    A file that was imported was asked for nothing: it covers what it says it covers. `nothing_there`: the broker has
+    answered that it has no statement for the window, which before the first day it ever returned is no gap.
     """
     rows: list[dict[str, Any]] = []
     gaps: list[str] = []
@@ -78,8 +80,8 @@ def record(
             if account["broker_count"] in (None, account["row_count"]):
                 continue
             del account["holds_section"]
-            reason = f"the broker counts {account['broker_count']} rows and told {account['row_count']}"
-            rows.append({**account, "since": None, "until": None, "status": "partial", "reason": reason})
+            counts = f"the broker counts {account['broker_count']} rows and told {account['row_count']}"
+            rows.append({**account, "since": None, "until": None, "status": "partial", "reason": counts})
             continue
         wanted = asked or Asked(account["returned_since"], _last_said(statements, account))
         status, reason = verdict_on(wanted, account, every_day=every_day)
@@ -88,7 +90,8 @@ def record(
         rows.append({**account, "since": wanted.since, "until": wanted.until, "status": status, "reason": reason})
     if asked is not None and statements.is_empty():
         nothing = dict.fromkeys(("broker", "source", "source_rank", "account", "returned_since", "returned_until"))
-        lost = {"row_count": 0, "broker_count": None, "exchange_id": None, "status": "failed", "reason": verdict}
+        status = "nothing" if nothing_there else "failed"
+        lost = {"row_count": 0, "broker_count": None, "exchange_id": None, "status": status, "reason": verdict}
         rows.append({**nothing, **lost, "since": asked.since, "until": asked.until})
     for row in rows:
         con.execute(
@@ -101,6 +104,23 @@ def record(
     if rows:
         move_watermarks(con, recorded_at)
     return gaps
+
+
+def record_members(con: duckdb.DuckDBPyConnection, statements: pl.DataFrame, reports: pl.DataFrame) -> None:
+    """Remember which accounts' rows came in another account's statement, where the reply holds that one's only."""
+    carried = (
+        statements.filter(pl.col("account").n_unique().over("exchange_id") == 1)
+        .select("exchange_id", "broker", statement_account="account")
+        .unique()
+        .join(reports.select("exchange_id", "account").unique(), on="exchange_id")
+        .filter(pl.col("account") != pl.col("statement_account"))
+        .select("broker", "statement_account", "account")
+        .unique()
+    )
+    if carried.height:
+        con.register("carried", carried)
+        con.execute("insert into members select * from carried except select * from members")
+        con.unregister("carried")
 
 
 def _last_said(statements: pl.DataFrame, account: dict[str, Any]) -> datetime:
@@ -195,12 +215,14 @@ def missing_windows(
 
     Each set of `channels` must have covered a part, by any channel in it; where none are named, the connection's most
     authoritative one. An answer covers what it returned for the account that it ends earliest for; one that begins
-    later for an account found no older days there.
+    later for an account found no older days there. Before the first moment returned, an answer that there
+    is nothing covers what it was asked for.
     """
+    silent = _silent(con, connection)
     missing = [
         gap
         for sources in channels or (_most_authoritative(con, connection),)
-        for gap in _gaps(_covered(con, connection, sources), asked, every_day=every_day)
+        for gap in _gaps(sorted([*silent, *_covered(con, connection, sources)]), asked, every_day=every_day)
     ]
     return _united(missing)
 
@@ -235,6 +257,23 @@ def _covered(
         order by since, until
         """,
         [connection, sorted(sources)],
+    ).fetchall()
+
+
+def _silent(con: duckdb.DuckDBPyConnection, connection: str) -> list[tuple[datetime, datetime]]:
+    """Give what the broker says it has nothing for, before the first moment it ever returned."""
+    return con.execute(
+        """
+        select
+            asked.since,
+            least(asked.until, first.moment) as until
+        from coverage as asked
+        cross join (select min(returned_since) as moment from coverage where connection = ?) as first
+        where asked.connection = ?
+            and asked.status = 'nothing'
+            and asked.since < first.moment
+        """,
+        [connection, connection],
     ).fetchall()
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.resources import files
+from itertools import product
 
 import duckdb
 import polars as pl
@@ -16,6 +17,7 @@ from warehouse import coverage, versions
 from warehouse.coverage import Asked
 
 BATCH_ROWS = 12_500
+POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 4 order by key_worth desc"
 MOST_ROUNDS = 1000  # of label propagation; a family of n rows needs at most n
 
 
@@ -45,6 +47,8 @@ class Run:
     waited_seconds: float = 0.0
     verdict: str = "ok"
     every_day: bool = False  # whether the broker trades on weekends too, so that they can be missing
+    is_news: bool = False  # readers should see it even if no fill changed
+    nothing_there: bool = False  # the broker's answer was that it has no statement for what was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,9 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
             run.verdict,
             run.finished_at,
             every_day=run.every_day,
+            nothing_there=run.nothing_there,
         )
+        coverage.record_members(con, batch.statements, batch.reports)
         told_at = batch.exchanges.filter(pl.col("kind") == "exchange")["answered_at"].max() or run.finished_at
         con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [told_at])
         con.execute(_sql("00_macros"))
@@ -90,7 +96,14 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
         read = batch.reports.height + rejected
         loaded = Loaded(read, added, revised, cancelled, rejected, changed_entries, tuple(gaps))
         _record_run(con, batch, run, loaded)
+        if loaded.changed or run.is_news or run.nothing_there:
+            note_change(con)
     return loaded
+
+
+def note_change(con: duckdb.DuckDBPyConnection) -> None:
+    """Say, in the transaction that makes it so, that the published file is no longer what there is."""
+    con.execute("update news set mark = uuid()::varchar")
 
 
 @contextmanager
@@ -199,8 +212,21 @@ def _judge(con: duckdb.DuckDBPyConnection) -> None:
         """
     )
     con.execute(_sql("paid"))
-    for step in ("06_latest", "07_poor_keys", "08_authority", "09_cancels", "10_families"):
-        con.execute(_sql(step))
+    con.execute(_sql("06_latest"))
+    for key_rank, worth in con.execute(POORER_KEYS).fetchall():
+        con.execute(_sql("07_poor_keys"), {"key_rank": key_rank, "worth": worth})
+    for within_a_day in (True, False):
+        con.execute(_sql("08_by_execution"), {"within_a_day": within_a_day})
+    con.execute(_sql("08_cancels"))
+    for within_an_order in (True, False):
+        con.execute(_sql("08_by_terms"), {"within_an_order": within_an_order})
+    con.execute(_sql("08_orders"))
+    con.execute(_sql("08_lessers"))
+    con.execute(_sql("09_cancels"))
+    for within_a_trade, by_id in product((True, False), repeat=2):
+        con.execute(_sql("09_netting"), {"within_a_trade": within_a_trade, "by_id": by_id})
+    con.execute(_sql("09_corrections"))
+    con.execute(_sql("10_families"))
     _until_stable(con, "select sum(family % 4294967296) from families", "11_pull")
     con.execute(_sql("12_fees"))
     con.execute(versions.FILLERS)

@@ -9,6 +9,7 @@ import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -65,15 +66,13 @@ from read_parquet('{pattern}', hive_partitioning = false)
 """
 
 
-def note_change(home: Path) -> None:
-    """Remember that the writer's file holds what readers have not seen yet."""
-    _write(home, {**_read(home), "pending": True})
-
-
 def publish(home: Path, *, now: bool = False) -> bool:
-    """Publish if something changed and the last time is long enough ago; `now` disregards how long. Tells whether it did."""
+    """Publish if something changed and the last time is long enough ago; `now` disregards how long. Tells whether it did.
+
+    What changed is asked of the warehouse itself (`news.mark`), so a process that dies behind its commit hides nothing.
+    """
     record = _read(home)
-    if not record.get("pending", True) or not (home / WRITER).exists():
+    if not (home / WRITER).exists():
         return False
     gap = max(LEAST_SECONDS, DURATIONS * record.get("seconds", 0.0))
     if not now and time.time() - record.get("at", 0.0) < gap:
@@ -81,12 +80,15 @@ def publish(home: Path, *, now: bool = False) -> bool:
     with locked(home):
         started = time.monotonic()
         with opened(home) as con:
+            mark = str(con.execute("select mark from news").fetchall()[0][0])
+            if mark == record.get("mark") and (home / READER).exists():
+                return False
             _point_at_landing(con, home)
             con.execute("checkpoint")
         temporary = home / f".{READER}.tmp"
         _copy(home / WRITER, temporary)
         temporary.replace(home / READER)
-        _write(home, {"pending": False, "at": time.time(), "seconds": time.monotonic() - started})
+        _write(home, {"mark": mark, "at": time.time(), "seconds": time.monotonic() - started})
     return True
 
 
@@ -116,14 +118,14 @@ def _copy(source: Path, target: Path) -> None:
         os.fsync(written.fileno())
 
 
-def _read(home: Path) -> dict[str, float]:
+def _read(home: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((home / RECORD).read_text()))
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
 
 
-def _write(home: Path, record: dict[str, float]) -> None:
+def _write(home: Path, record: dict[str, Any]) -> None:
     temporary = home / f".{RECORD}.tmp"
     temporary.write_text(json.dumps(record))
     temporary.replace(home / RECORD)

@@ -26,6 +26,7 @@ COMPARED = {
     "instruments": "*",
     "exchanges": "* exclude (landed_file, landed_row)",
     "coverage": "*",
+    "members": "*",
     "watermarks": "*",
     "quarantine": "*",
     "drift": "*",

@@ -11,22 +11,51 @@ FLAGS = """false as is_latest,
     null::varchar as ended_by,
     null::varchar as finding"""
 
+# What a reply does not tell of itself, though the column is never null.
+_DERIVED = ("instrument_id", "fee_status", "book_date")
+_IS_TOLD = {"instrument_id": "not ends_with(instrument_id, ':' || symbol)", "fee_status": "true", "book_date": "true"}
+# The columns that a row of text tells, as the bits of a number.
+_TELLS = " + ".join(
+    f"case when {_IS_TOLD.get(column, f'{column} is not null')} then {1 << place} else 0 end"
+    for place, column in enumerate(TOLD)
+)
+_AS_TOLD = ",\n    ".join(
+    f"stored.{column}"
+    if column in _DERIVED
+    else f"case when telling.told & {1 << place} <> 0 then stored.{column} end as {column}"
+    for place, column in enumerate(TOLD)
+)
+
 # A reply read again, or read in another file, tells nothing new.
 DROP_KNOWN = f"""
 delete from batch
 where rowid in (
     select told.rowid
-    from batch as told
+    from (select *, rowid, {_TELLS} as tells from batch) as told
     inner join stored_reports as stored
         on stored.row_hash = told.row_hash
         and stored.source = told.source
         and told.broker_clock between stored.clock_first and stored.clock_last
-        and {" and ".join(f"(told.{column} is null or told.{column} is not distinct from stored.{column})" for column in TOLD)}
+        and {
+    " and ".join(
+        f"(told.{column} is null or told.{column} is not distinct from stored.{column})"
+        for column in TOLD
+        if column not in _DERIVED
+    )
+}
+        and (ends_with(told.instrument_id, ':' || told.symbol) or told.instrument_id = stored.instrument_id)
+        and (told.book_date = stored.book_date or (told.trade_date is null and stored.trade_date is not null))
+        and (
+            stored.tellings is null
+            or list_contains(stored.tellings, {{'clock': told.broker_clock, 'told': told.tells}})
+        )
 )
 """
 
 # Rows told once have one version. The others are laid out in the order of the broker's clock, an attribute that one
-# reply does not print is taken from its neighbours, and each run of equal words is a version.
+# reply does not print is taken from its neighbours, and each run of equal words is a version. Where the replies of a
+# version do not all tell the same columns it remembers which told which (`tellings`): what was only taken from a
+# neighbour must not outlive a reply that is imported later and comes between the two.
 FIRST_VERSIONS = f"""
 create or replace temp table new_reports as
 select
@@ -41,6 +70,7 @@ select
     broker_clock as clock_first,
     broker_clock as clock_last,
     row_hash,
+    null::struct(clock timestamp, told bigint)[] as tellings,
     {FLAGS}
 from batch
 where row_hash not in (select row_hash from stored_reports)
@@ -58,22 +88,30 @@ with again as (
 
 replies as (
     select
-        {listed(KEY)}, {
-    listed(TOLD)
-}, source, answered_at as told_at, exchange_id, raw_row, broker_clock as clock, row_hash
+        {listed(KEY)},
+        {listed(TOLD)},
+        source, answered_at as told_at, exchange_id, raw_row, broker_clock as clock, row_hash, ({
+    _TELLS
+})::bigint as told
     from batch
     semi join again using (row_hash, source)
     union all
     select
-        {listed(KEY)}, {listed(TOLD)}, source, first_seen_at, exchange_id, raw_row, clock_first, row_hash
+        {listed(KEY)},
+        {listed(TOLD)},
+        source, first_seen_at, exchange_id, raw_row,
+        unnest(case when clock_last > clock_first then [clock_first, clock_last] else [clock_first] end),
+        row_hash, ({_TELLS})::bigint
     from stored_reports
     semi join again using (row_hash, source)
+    where tellings is null
     union all
     select
-        {listed(KEY)}, {listed(TOLD)}, source, first_seen_at, exchange_id, raw_row, clock_last, row_hash
-    from stored_reports
+        {listed(KEY)},
+        {_AS_TOLD},
+        source, first_seen_at, exchange_id, raw_row, telling.clock, row_hash, telling.told
+    from (select *, unnest(tellings) as telling from stored_reports) as stored
     semi join again using (row_hash, source)
-    where clock_last > clock_first
 ),
 
 placed as (
@@ -82,29 +120,46 @@ placed as (
         row_number() over (
             partition by row_hash, source
             order by clock, md5(row({", ".join(VERSIONED)})::varchar), md5(row({", ".join(IN_PLACE)})::varchar), told_at
-        ) as place
+        ) as place,
+        case when not ends_with(instrument_id, ':' || symbol) then instrument_id end as told_instrument
     from replies
 ),
 
-completed as (
+neighbourly as (
     select
         {listed(KEY)},
         {
     listed(
-        TOLD,
+        tuple(column for column in TOLD if column not in _DERIVED),
         "coalesce({0}, last_value({0} ignore nulls) over earlier, first_value({0} ignore nulls) over later) as {0}",
     )
 },
-        source, told_at, exchange_id, raw_row, clock, row_hash, place
+        coalesce(
+            told_instrument,
+            last_value(told_instrument ignore nulls) over earlier,
+            first_value(told_instrument ignore nulls) over later,
+            instrument_id
+        ) as instrument_id,
+        book_date as printed_date,
+        source, told_at, exchange_id, raw_row, clock, row_hash, told, place
     from placed
     window
         earlier as (partition by row_hash, source order by place rows between unbounded preceding and 1 preceding),
         later as (partition by row_hash, source order by place rows between 1 following and unbounded following)
 ),
 
+completed as (
+    select
+        *,
+        coalesce(trade_date, printed_date) as book_date,
+        fee_status_of(entries_of(fee_entries, commission, comm_currency)) as fee_status
+    from neighbourly
+),
+
 compared as (
     select
         *,
+        ({_TELLS})::bigint as known,
         place = 1
         or row({", ".join(VERSIONED)}) is distinct from lag(row({", ".join(VERSIONED)})) over placed
         or coalesce(abs(epoch_us(transact_time) - epoch_us(lag(transact_time) over placed)) > 1000, false) as is_new_version,
@@ -118,6 +173,14 @@ counted as (
         *,
         sum(is_new_version::integer) over (partition by row_hash, source order by place) as version
     from compared
+),
+
+bounded as (
+    select
+        *,
+        told is distinct from lag(told) over placed or told is distinct from lead(told) over placed as is_bound
+    from counted
+    window placed as (partition by row_hash, source, version order by place)
 )
 
 select
@@ -133,8 +196,12 @@ select
     min(clock) as clock_first,
     max(clock) as clock_last,
     row_hash,
+    case
+        when not bool_and(told = known)
+            then list({{'clock': clock, 'told': told}} order by place) filter (where is_bound)
+    end as tellings,
     {FLAGS}
-from counted
+from bounded
 group by row_hash, source, version, {", ".join(KEY)}
 """
 

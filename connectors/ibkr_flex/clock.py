@@ -49,7 +49,7 @@ def require_unambiguous(text: pl.Series, attribute: str) -> None:
 
 
 def read_dates(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-    """Turn text columns into dates. What is no date becomes null and `time_unreadable` in `reading_fault`."""
+    """Turn text columns into dates. What is no date becomes null and `time_unreadable in <column>` in `reading_fault`."""
     for column in columns:
         text = frame.get_column(column)
         require_unambiguous(text, column)
@@ -58,17 +58,22 @@ def read_dates(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
         )
         days = known.select(column, day=_day())
         frame = frame.join(days, on=column, how="left", maintain_order="left", nulls_equal=False).with_columns(
-            reading_fault=_faulty(pl.col(column).is_not_null() & (pl.col(column) != "MULTI") & pl.col("day").is_null()),
+            reading_fault=_faulty(
+                pl.col(column).is_not_null() & (pl.col(column) != "MULTI") & pl.col("day").is_null(), column
+            ),
         )
         frame = frame.with_columns(pl.col("day").alias(column)).drop("day")
     return frame
 
 
-def read_times(frame: pl.DataFrame, column: str, order: str) -> pl.DataFrame:
+def read_times(frame: pl.DataFrame, column: str, order: str, called: str) -> pl.DataFrame:
     """Read a text column of instants; `order` is a column of increasing ids, for the hour that November repeats.
 
-    Adds `transact_time` (UTC, null where the text has no time of day), `time_zone_assumed` and `clock_date` (the date
-    as printed). Text that is no time is `time_unreadable`.
+    `called` is the broker's name of the column, for complaints.
+
+    Adds `transact_time` (UTC, null where the text has no time of day), `time_zone_assumed`, `clock_date` (the date as
+    printed) and `wall_time` (New York's clock, whose repeated hour is one: it does not depend on other rows). Text that is
+    no time is `time_unreadable`.
     """
     require_unambiguous(frame.get_column(column), column)
     frame = (
@@ -82,15 +87,20 @@ def read_times(frame: pl.DataFrame, column: str, order: str) -> pl.DataFrame:
     utc = pl.when(unzoned).then(pl.col("new_york")).otherwise(pl.col("local") - pl.duration(minutes="offset"))
     return frame.with_columns(
         transact_time=pl.when(timed).then(utc),
+        wall_time=pl.when(timed).then(pl.when(unzoned).then(pl.col("local")).otherwise(_wall_time(utc))),
         time_zone_assumed=pl.when(timed & unzoned).then(pl.lit(NEW_YORK)),
         reading_fault=_faulty(
-            pl.col(column).is_not_null() & (pl.col("clock_date").is_null() | (timed & utc.is_null()))
+            pl.col(column).is_not_null() & (pl.col("clock_date").is_null() | (timed & utc.is_null())), called
         ),
     ).drop("part", "printed_zone", "local", "offset", "new_york")
 
 
-def _faulty(condition: pl.Expr) -> pl.Expr:
-    return pl.coalesce("reading_fault", pl.when(condition).then(pl.lit("time_unreadable")))
+def _wall_time(utc: pl.Expr) -> pl.Expr:
+    return utc.dt.replace_time_zone("UTC").dt.convert_time_zone(NEW_YORK).dt.replace_time_zone(None)
+
+
+def _faulty(condition: pl.Expr, column: str) -> pl.Expr:
+    return pl.coalesce("reading_fault", pl.when(condition).then(pl.lit(f"time_unreadable in {column}")))
 
 
 def _number(name: str) -> pl.Expr:

@@ -79,7 +79,7 @@ def _headers(statement: Statement, reply: Reply) -> pl.DataFrame:
     blank = pl.lit(None, pl.String)
     frame = statement.headers.with_columns(reading_fault=blank)
     frame = clock.read_dates(frame, ["fromDate", "toDate"])
-    frame = clock.read_times(frame, "whenGenerated", order="statement")
+    frame = clock.read_times(frame, "whenGenerated", order="statement", called="whenGenerated")
     return frame.select(
         "statement",
         "reading_fault",
@@ -104,7 +104,7 @@ def _rows(text: pl.DataFrame, headers: pl.DataFrame, reply: Reply, numbers: list
     )
     frame = read_decimals(frame, numbers)
     frame = clock.read_dates(frame, DATES)
-    return clock.read_times(frame, "raw_time", order="id_order")
+    return clock.read_times(frame, "raw_time", order="id_order", called="dateTime")
 
 
 def _printed_time() -> pl.Expr:

@@ -58,7 +58,8 @@ def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataF
     readable = frame.filter(pl.col("reading_fault").is_null()).with_columns(asset="asset_name")
     unreadable = frame.filter(pl.col("reading_fault").is_not_null())
     spoiled = pl.col("exec_id").is_in(unreadable.get_column("refid").drop_nulls().to_list())
-    rejected = unreadable.with_columns(rule="reading_fault", detail="reading_fault")
+    rule = pl.col("reading_fault").str.split(" in ").list.first()
+    rejected = unreadable.with_columns(rule=rule, detail="reading_fault")
     return (
         readable.with_columns(exec_id=pl.when(~spoiled).then("exec_id"))
         .select(pl.col(name).cast(dtype) for name, dtype in LEDGER.items())

@@ -121,16 +121,29 @@ def test_nothing_is_asked_before_the_broker_allows_it(house: House, query: Query
     assert asked(house) == 1
 
 
-def test_a_window_without_a_statement_is_a_gap_and_the_others_go_on(house: House, query: Query) -> None:
+def test_days_before_the_account_are_asked_for_until_the_broker_says_that_it_has_none(
+    house: House, query: Query
+) -> None:
     first_day = house.broker.history.first_day
-    state = house.backfill(since=first_day - timedelta(days=370), until=first_day + timedelta(days=5))
+    asked_for = {"since": first_day - timedelta(days=370), "until": first_day + timedelta(days=5)}
+    state = house.backfill(**asked_for)
     assert state.name == "Completed"
     assert state.result().worst.gaps
-    reasons = query("select reason from coverage where status = 'failed'")
+    reasons = query("select reason from coverage where status = 'nothing'")
     assert reasons
     assert all("1003" in reason for (reason,) in reasons)
     assert query("select count(*) from coverage where status = 'partial'")[0][0] > 0
     assert query(STATE, "ibkr-flex")[0][0] == "active"
+
+    assert not house.backfill(**asked_for).result().worst.gaps
+    with db.reader(house.home) as con:
+        kinds = con.execute(
+            "select kind from data_health where severity <> 'note' or kind = 'before_history'"
+        ).fetchall()
+    assert kinds == [("before_history",)]
+    before = asked(house)
+    assert house.backfill(**asked_for).name == "Completed"
+    assert asked(house) == before
 
 
 def test_a_wrong_query_is_misconfigured(house: House, query: Query, monkeypatch: pytest.MonkeyPatch) -> None:

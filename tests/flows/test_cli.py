@@ -334,7 +334,7 @@ def test_the_element_of_a_row_is_the_one_it_was_read_from(file: Path) -> None:
     told = said.reports.filter(pl.col("key_rank") > 2)
     for key, raw_row, source in told.select("row_key", "raw_row", "source").iter_rows():
         (element,) = raw_elements(reply.body, raw_row, source)
-        assert f'="{key[2:].partition("#")[0]}"' in element
+        assert f'="{key[2:].partition("|")[0]}"' in element
 
 
 def test_elements_of_other_levels_are_not_counted() -> None:

@@ -203,6 +203,23 @@ def test_no_statement_covers_a_day_that_had_not_ended_when_it_was_written() -> N
     assert con.execute("select verified_until::date::varchar from watermarks").fetchall() == [("2026-02-01",)]
 
 
+def test_a_consolidated_statement_passes_over_a_confirmation_of_a_member() -> None:
+    """Whether the member is known before the confirmation or learnt after it."""
+    ours = {"accountId": "U2"}
+    confirmed = statement(confirm(**IDS, **ours), generated="20260106;120000", until="20260105")
+    silent = statement(since="20260101", until="20260115", generated="20260120;080000")
+    member = statement(
+        trade(**ours, transactionID="9", symbol="BBB", conid="2", tradeDate="20260120", reportDate="20260120"),
+        since="20260120",
+        until="20260120",
+        generated="20260121;080000",
+    )
+    for order in ((confirmed, silent, member), (member, confirmed, silent), (silent, member, confirmed)):
+        con = loaded(*order)
+        assert [key for key, _, _ in fills(con)] == ["t:9"]
+        assert con.execute("select count(*) from data_health where kind = 'unconfirmed'").fetchall() == [(1,)]
+
+
 def test_a_day_missing_in_the_middle_is_named() -> None:
     days = "".join(
         f'<FlexStatement accountId="U1" fromDate="{day}" toDate="{day}" whenGenerated="20260201;080000"><Trades /></FlexStatement>'
@@ -231,7 +248,15 @@ def test_a_day_missing_in_the_middle_is_named() -> None:
 )
 def test_a_number_that_does_not_fit_or_is_none_is_rejected(text: str, outcome: str) -> None:
     con = loaded(statement(trade(**AF_IDS, price=text)))
-    assert con.execute("select rule from quarantine").fetchall() == [(outcome,)]
+    assert con.execute("select rule, detail from quarantine").fetchall() == [(outcome, f"{outcome} in tradePrice")]
+
+
+@pytest.mark.parametrize("name", ["dateTime", "settleDateTarget"])
+def test_a_rejected_row_names_the_cell_that_is_no_time(name: str) -> None:
+    con = loaded(statement(trade(**AF_IDS, **{name: "someday"})))
+    assert con.execute("select rule, detail from quarantine").fetchall() == [
+        ("time_unreadable", f"time_unreadable in {name}")
+    ]
 
 
 @pytest.mark.parametrize(

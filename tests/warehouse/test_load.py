@@ -33,13 +33,15 @@ TANGLED = (
 WHEN_KNOWN = ("first_seen_at", "last_changed_at", "exchange_id", "raw_row")
 
 
-def days_of(case: str) -> dict[str, list[str]]:
+def days_of(case: str, leaving_out: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """Cut a case into days: the `<Trade>` elements of all its statements by report date, each once."""
     days: dict[str, list[str]] = defaultdict(list)
     for path in sorted((RECORDED / case).glob("*.xml")):
         for statement in ElementTree.parse(path).getroot().iter("FlexStatement"):
             for trade in statement.iter("Trade"):
                 trade.tail = ""
+                for name in leaving_out:
+                    trade.attrib.pop(name, None)
                 trade.set("accountId", trade.get("accountId") or statement.get("accountId") or "")
                 text = ElementTree.tostring(trade, encoding="unicode")
                 day = trade.get("reportDate") or trade.get("tradeDate") or ""

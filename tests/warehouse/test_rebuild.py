@@ -10,6 +10,7 @@ import pytest
 
 from flows import steps
 from tests.importing import imported, rows
+from tests.warehouse.loading import load_statement
 from warehouse import compact, db, landing, publish
 from warehouse.compact import CorruptLanding
 
@@ -130,6 +131,27 @@ def test_nothing_new_publishes_nothing(home: Path) -> None:
     imported(home, [RECORDED / CASES[0] / "1.xml"])
     assert not publish.publish(home, now=True)
     assert (home / db.READER).stat().st_mtime_ns == stamp
+
+
+def test_what_a_process_committed_before_it_died_is_published_by_the_next(home: Path) -> None:
+    body = (RECORDED / "01_plain_stock_buys_and_sells" / "1.xml").read_bytes()
+    with db.writer(home) as con:
+        assert load_statement(con, body).changed
+    assert publish.publish(home, now=True)
+    with db.writer(home) as con:
+        assert not load_statement(con, body, hour=1).changed
+    assert not publish.publish(home, now=True)
+
+
+def test_a_published_file_that_was_removed_is_published_again(home: Path) -> None:
+    (home / db.READER).unlink()
+    assert publish.publish(home, now=True)
+    assert (home / db.READER).exists()
+
+
+def test_a_rebuild_is_published(home: Path) -> None:
+    steps.renormalize(home)
+    assert publish.publish(home, now=True)
 
 
 def test_publishing_soon_after_publishing_waits_for_its_turn(home: Path) -> None:

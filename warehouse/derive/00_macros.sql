@@ -3,14 +3,15 @@
 create or replace temp macro link(broker, account, id) as
 md5_number_lower(broker || chr(31) || account || chr(31) || id);
 
-create or replace temp macro lane(broker, account, symbol, quantity, price) as
+-- A row is in two lanes, its instrument's and its symbol's: a renamed instrument keeps its id, and not every query prints ids.
+create or replace temp macro lane(broker, account, instrument, quantity, price) as
 md5_number_lower(
-    broker || chr(31) || account || chr(31) || symbol || chr(31) || quantity::varchar || chr(31) || coalesce(price::varchar, '')
+    broker || chr(31) || account || chr(31) || instrument || chr(31) || quantity::varchar || chr(31) || coalesce(price::varchar, '')
 );
 
 -- Rows that may have a counterpart which shares no id with them.
-create or replace temp macro seeks_by_terms(exec_type, ref_row_key, ref_trade_id, key_rank, status) as
-(exec_type = 'CANCEL' and ref_row_key is null and ref_trade_id is null) or key_rank < 3 or (status = 'provisional' and key_rank < 5);
+create or replace temp macro seeks_by_terms(exec_type, ref_trade_id, key_rank, status) as
+(exec_type = 'CANCEL' and ref_trade_id is null) or key_rank < 3 or (status = 'provisional' and key_rank < 5);
 
 create or replace temp macro two_business_days_after(day) as
 day + case isodow(day) when 4 then 4 when 5 then 4 when 6 then 3 else 2 end;

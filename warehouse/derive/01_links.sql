@@ -9,11 +9,9 @@ select
     case when key_rank = 5 then link(broker, account, order_id) end as order_hash,
     source_rank,
     link(broker, account, ref_row_key) as ref_row_hash,
-    lane(broker, account, symbol, last_qty, last_px) as lane_hash,
-    case
-        when seeks_by_terms(exec_type, ref_row_key, ref_trade_id, key_rank, status)
-            then lane(broker, account, symbol, last_qty, last_px)
-    end as open_lane_hash,
+    lane(broker, account, instrument_id, last_qty, last_px) as lane_hash,
+    lane(broker, account, symbol, last_qty, last_px) as symbol_lane_hash,
+    seeks_by_terms(exec_type, ref_trade_id, key_rank, status) as seeks,
     exec_type in ('CANCEL', 'CORRECT') as ends_another,
     book_date
 from incoming;

@@ -23,7 +23,8 @@ select
     source_rank,
     ref_row_hash,
     lane_hash,
-    open_lane_hash,
+    symbol_lane_hash,
+    seeks,
     row_hash as family,
     book_date as book_first,
     book_date as book_last

@@ -16,9 +16,13 @@ select family from links where order_hash in (select order_hash from batch_links
 union
 select family from links where ref_row_hash in (select row_hash from batch_links)
 union
-select family from links where open_lane_hash in (select lane_hash from batch_links)
+select family from links where seeks and lane_hash in (select lane_hash from batch_links)
 union
-select family from links where lane_hash in (select open_lane_hash from batch_links)
+select family from links where seeks and symbol_lane_hash in (select symbol_lane_hash from batch_links)
+union
+select family from links where lane_hash in (select lane_hash from batch_links where seeks)
+union
+select family from links where symbol_lane_hash in (select symbol_lane_hash from batch_links where seeks)
 union
 select family from links where exec_hash in (select exec_hash from late_legs)
 union

@@ -40,7 +40,12 @@ select
     transact_time,
     book_date,
     coalesce(report_date, book_date) as report_date,
+    report_date is not null as is_dated,
     row_order,
+    key_rank * 8
+    + case when report_date is not null then 4 else 0 end
+    + case when not ends_with(instrument_id, ':' || symbol) then 2 else 0 end
+    + case when key_rank = 1 and order_id is not null then 1 else 0 end as key_worth,
     status,
     coalesce(settled.fee_entries, entries_of(report.fee_entries, commission, comm_currency)) as fee_entries,
     settled.told_at as fees_told_at,
@@ -52,10 +57,36 @@ select
     taxes,
     first_seen_at as told_at,
     min(first_seen_at) over (partition by row_hash) as first_seen_at,
-    false as is_lesser
+    false as is_lesser,
+    0::bigint as ord
 from touched_reports as report
 left join settled using (row_hash, source, version)
 qualify row_number() over (partition by row_hash, source order by version desc) = 1;
+
+-- One order for all: row_order is compared within a channel only, and transaction ids only with transaction ids. What a
+-- lesser channel alone tells of a day came after what the better one tells of it; a poorer key is of an
+-- older query; places in the files of queries without report dates mean less than the times of the rows.
+update latest
+set ord = placed.ord
+from (
+    select
+        row_hash,
+        source,
+        row_number() over (
+            order by
+                report_date,
+                source_rank desc,
+                key_rank = 4,
+                case when key_rank < 4 and not is_dated then transact_time end,
+                row_order,
+                exec_type = 'CANCEL',
+                row_key,
+                source
+        ) as ord
+    from latest
+) as placed
+where placed.row_hash = latest.row_hash
+    and placed.source = latest.source;
 
 -- A lesser row is one that a better row tells too: the same channel with better ids, or a more authoritative channel.
 create or replace temp table twins (
@@ -77,3 +108,30 @@ inner join latest as better
     on better.row_hash = lesser.row_hash
     and better.source_rank > lesser.source_rank
 qualify row_number() over (partition by lesser.row_hash, lesser.source order by better.source_rank desc) = 1;
+
+-- What a cancel tells of bookings: that there was one of its terms before it, and, where the row it names is known, of which execution.
+create or replace temp table cancels as
+select
+    cancel.*,
+    original.exec_id as named_exec_id
+from latest as cancel
+left join (select distinct row_hash, exec_id from latest) as original
+    on original.row_hash = link(cancel.broker, cancel.account, cancel.ref_row_key)
+where cancel.exec_type = 'CANCEL';
+
+-- Two rows of a trade with a cancel between them, or on the later one's day, are an original and its re-booking.
+create or replace temp macro rebooked_between(told_broker, told_account, told_symbol, told_side, told_qty, told_px, told_trade, day, other_day) as
+exists (
+    select 1
+    from cancels as cancel
+    where cancel.broker = told_broker
+        and cancel.account = told_account
+        and cancel.symbol = told_symbol
+        and cancel.side is not distinct from told_side
+        and cancel.report_date > least(day, other_day)
+        and cancel.report_date <= greatest(day, other_day)
+        and (
+            cancel.ref_trade_id = told_trade
+            or (cancel.ref_trade_id is null and cancel.last_qty = told_qty and cancel.last_px is not distinct from told_px)
+        )
+);

@@ -1,97 +1,73 @@
--- Rows of one channel under keys of different quality: a box ticked later in the query must not make new rows.
--- One to one, by the strongest identity the poorer key has, and only between rows of equal terms.
+-- Rows of one channel under one poorer key and under better ones: a box ticked later in the query must not make new rows.
+-- One to one, by the strongest identity the poorer key has, between rows of equal terms and of one report date. Where a
+-- report date is not printed, by number: the n-th booking of a trade, the cancels before it telling of bookings not seen.
 
 insert into twins
-with numbered as (
+with candidates as (
     select
         latest.*,
-        row_number() over (
-            partition by broker, account, source, exec_type, symbol, side, last_qty, last_px, exec_id, exec_rev, key_rank
-            order by report_date, row_order
-        ) as place
-    from latest
-    where exec_id is not null
-)
-
-select
-    lesser.row_hash,
-    lesser.source,
-    better.row_hash,
-    better.source
-from numbered as lesser
-inner join numbered as better
-    on better.broker = lesser.broker
-    and better.account = lesser.account
-    and better.source = lesser.source
-    and better.exec_type = lesser.exec_type
-    and better.symbol = lesser.symbol
-    and better.side is not distinct from lesser.side
-    and better.last_qty = lesser.last_qty
-    and better.last_px is not distinct from lesser.last_px
-    and better.exec_id = lesser.exec_id
-    and better.exec_rev is not distinct from lesser.exec_rev
-    and better.place = lesser.place
-    and better.key_rank = 4
-where lesser.key_rank = 3;
-
-insert into twins
-with candidates as (
-    select latest.*
+        key_worth > $worth as is_better,
+        case $key_rank
+            when 3 then exec_id || chr(31) || coalesce(exec_rev::varchar, '')
+            when 2 then trade_id
+            else coalesce(transact_time::varchar, '') || chr(31) || book_date::varchar
+        end as lane
     from latest
     anti join twins
         on twins.lesser_hash = latest.row_hash
         and twins.lesser_source = latest.source
-    where trade_id is not null
+    where key_worth >= $worth
 ),
 
-numbered as (
+behind as (
     select
-        candidates.*,
-        row_number() over (
-            partition by broker, account, source, exec_type, symbol, side, last_qty, last_px, trade_id, key_rank > 2
-            order by report_date, row_order
-        ) as place
-    from candidates
-)
-
-select
-    lesser.row_hash,
-    lesser.source,
-    better.row_hash,
-    better.source
-from numbered as lesser
-inner join numbered as better
-    on better.broker = lesser.broker
-    and better.account = lesser.account
-    and better.source = lesser.source
-    and better.exec_type = lesser.exec_type
-    and better.symbol = lesser.symbol
-    and better.side is not distinct from lesser.side
-    and better.last_qty = lesser.last_qty
-    and better.last_px is not distinct from lesser.last_px
-    and better.trade_id = lesser.trade_id
-    and better.place = lesser.place
-    and better.key_rank > 2
-where lesser.key_rank = 2;
-
-insert into twins
-with candidates as (
-    select latest.*
-    from latest
-    anti join twins
-        on twins.lesser_hash = latest.row_hash
-        and twins.lesser_source = latest.source
+        booking.row_hash as booking_hash,
+        booking.source as booking_source,
+        count(*) as cancels_before
+    from candidates as booking
+    inner join cancels as cancel
+        on cancel.broker = booking.broker
+        and cancel.account = booking.account
+        and cancel.source = booking.source
+        and cancel.symbol = booking.symbol
+        and cancel.side is not distinct from booking.side
+        and cancel.last_qty = booking.last_qty
+        and cancel.last_px is not distinct from booking.last_px
+        and (cancel.key_rank = 4) = (booking.key_rank = 4)
+        and cancel.ord < booking.ord
+        and (cancel.ref_trade_id is null or cancel.ref_trade_id = booking.trade_id)
+        and coalesce(cancel.named_exec_id = booking.exec_id, true)
+        and coalesce(cancel.transact_time >= booking.transact_time or cancel.ref_trade_id = booking.trade_id, true)
+    where booking.exec_type <> 'CANCEL'
+    group by all
 ),
 
-numbered as (
+placed as (
     select
         candidates.*,
+        coalesce(behind.cancels_before, 0) as cancels_before,
+        row_number() over (lanes order by ord) as place,
         row_number() over (
             partition by
-                broker, account, source, exec_type, symbol, side, last_qty, last_px, transact_time, book_date, key_rank > 1
-            order by report_date, row_order
-        ) as place
+                is_better, broker, account, source, exec_type, symbol, side, last_qty, last_px, lane, is_dated, report_date
+            order by ord
+        ) as place_of_day
     from candidates
+    left join behind
+        on behind.booking_hash = candidates.row_hash
+        and behind.booking_source = candidates.source
+    where lane is not null
+    window lanes as (partition by is_better, broker, account, source, exec_type, symbol, side, last_qty, last_px, lane)
+),
+
+numbered as (
+    select
+        placed.*,
+        place + greatest(0, max(cancels_before + 1 - place) over (
+            partition by is_better, broker, account, source, exec_type, symbol, side, last_qty, last_px, lane
+            order by ord
+        )) as number
+    from placed
 )
 
 select
@@ -105,12 +81,16 @@ inner join numbered as better
     and better.account = lesser.account
     and better.source = lesser.source
     and better.exec_type = lesser.exec_type
-    and better.symbol = lesser.symbol
+    and (better.instrument_id = lesser.instrument_id or better.symbol = lesser.symbol)
     and better.side is not distinct from lesser.side
     and better.last_qty = lesser.last_qty
     and better.last_px is not distinct from lesser.last_px
-    and better.transact_time is not distinct from lesser.transact_time
-    and better.book_date = lesser.book_date
-    and better.place = lesser.place
-    and better.key_rank > 1
-where lesser.key_rank = 1;
+    and better.lane = lesser.lane
+    and case
+        when better.is_dated and lesser.is_dated
+            then better.report_date = lesser.report_date and better.place_of_day = lesser.place_of_day
+        else better.number = lesser.number
+    end
+where lesser.key_worth = $worth
+    and better.is_better
+qualify row_number() over (partition by lesser.row_hash, lesser.source order by better.key_worth desc, better.row_key) = 1;

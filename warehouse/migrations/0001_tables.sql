@@ -56,6 +56,7 @@ create table execution_reports (
     ref_trade_id varchar,
     clock_first timestamp,
     clock_last timestamp,
+    tellings struct(clock timestamp, told bigint)[],
     row_hash ubigint,
     is_latest boolean,
     is_merged boolean,
@@ -115,11 +116,12 @@ comment on column execution_reports.exchange_id is 'The landed reply this row ca
 comment on column execution_reports.raw_row is 'The row''s place among the execution rows of that reply, from 0';
 comment on column execution_reports.key_rank is 'How good row_key is: 4 transaction id, 3 execution id, 2 trade id and terms, 1 the row''s own words';
 comment on column execution_reports.source_rank is 'Authority of the channel: higher wins';
-comment on column execution_reports.row_order is 'Sorts rows of one report date as the broker wrote them';
+comment on column execution_reports.row_order is 'Sorts rows of one report date as the broker wrote them; says nothing across channels, or between transaction ids and poorer keys';
 comment on column execution_reports.ref_row_key is 'row_key of the row that this one cancels or corrects, where the broker names it';
 comment on column execution_reports.ref_trade_id is 'trade_id of the row that this one cancels or corrects, where the broker names it';
 comment on column execution_reports.clock_first is 'The broker''s clock (UTC) of the first reply that said this version';
 comment on column execution_reports.clock_last is 'The broker''s clock (UTC) of the last reply that said this version';
+comment on column execution_reports.tellings is 'Which replies told which columns of this version (bits, in the order of warehouse/shape.py), where they differ; null where each told all';
 comment on column execution_reports.row_hash is 'Hash of broker, account and row_key';
 comment on column execution_reports.is_latest is 'The latest version in the most authoritative channel that holds the row: a row of executions';
 comment on column execution_reports.is_merged is 'The row is read from merged_rows: other versions, channels or family members add to it';
@@ -241,7 +243,7 @@ comment on column merged_rows.exchange_id is 'The landed reply this row came fro
 comment on column merged_rows.raw_row is 'The row''s place among the execution rows of that reply, from 0';
 comment on column merged_rows.key_rank is 'How good row_key is: 4 best';
 comment on column merged_rows.source_rank is 'Authority of the channel: higher wins';
-comment on column merged_rows.row_order is 'Sorts rows of one report date as the broker wrote them';
+comment on column merged_rows.row_order is 'Sorts rows of one report date as the broker wrote them; says nothing across channels, or between transaction ids and poorer keys';
 comment on column merged_rows.row_hash is 'Hash of broker, account and row_key';
 comment on column merged_rows.stands is 'Neither cancelled nor superseded nor unconfirmed, and no cancel itself: a row of fills';
 comment on column merged_rows.ended_by is 'row_key of the row that cancelled or superseded this one';
@@ -365,7 +367,8 @@ create table links (
     source_rank tinyint,
     ref_row_hash ubigint,
     lane_hash ubigint,
-    open_lane_hash ubigint,
+    symbol_lane_hash ubigint,
+    seeks boolean,
     family ubigint,
     book_first date,
     book_last date
@@ -378,8 +381,9 @@ comment on column links.trade_hash is 'Hash of broker, account and trade_id, or 
 comment on column links.order_hash is 'Hash of broker, account and order_id, where channels may split an order differently';
 comment on column links.source_rank is 'Authority of the row''s channel';
 comment on column links.ref_row_hash is 'row_hash of the row that a cancel or correction names';
-comment on column links.lane_hash is 'Hash of broker, account, symbol, quantity and price: rows that could be one another';
-comment on column links.open_lane_hash is 'lane_hash where the row still looks for its counterpart by its terms: cancels without pointer, poor keys, provisional rows';
+comment on column links.lane_hash is 'Hash of broker, account, instrument, quantity and price: rows that could be one another';
+comment on column links.symbol_lane_hash is 'The same with the symbol as printed, for rows whose query prints no instrument id';
+comment on column links.seeks is 'The row may have a counterpart by its terms alone: cancels without pointer, poor keys, provisional rows';
 comment on column links.family is 'Family of the row at the last load that touched it';
 comment on column links.book_first is 'Earliest book_date of the row''s versions: bounds the read';
 comment on column links.book_last is 'Latest book_date of the row''s versions';
@@ -461,6 +465,15 @@ comment on column ledger_findings.ref_id is 'The reference, as printed';
 comment on column ledger_findings.what is 'What its entries come to instead';
 comment on column ledger_findings.first_seen_at is 'When we were first told, UTC';
 comment on column ledger_findings.exec_hash is 'Hash of broker, account and ref_id';
+
+create table news (
+    mark varchar
+);
+
+insert into news values (uuid()::varchar);
+
+comment on table news is 'One row: tells the writer''s file from the published one';
+comment on column news.mark is 'Changes, in the same transaction, with everything that readers should see soon';
 
 create table instruments (
     instrument_id varchar,
@@ -577,11 +590,22 @@ comment on column coverage.returned_since is 'Begin of what was returned, inclus
 comment on column coverage.returned_until is 'End of what was returned, exclusive';
 comment on column coverage.row_count is 'Execution rows returned';
 comment on column coverage.broker_count is 'Rows the broker says there are, where it says';
-comment on column coverage.status is 'complete, partial, failed or pending';
+comment on column coverage.status is 'complete, partial, failed, pending, or nothing: the broker says it has no statement for the window';
 comment on column coverage.reason is 'Why it is not complete';
 comment on column coverage.run_id is 'Run that asked';
 comment on column coverage.exchange_id is 'Reply that answered';
 comment on column coverage.recorded_at is 'Answer time, UTC';
+
+create table members (
+    broker varchar,
+    statement_account varchar,
+    account varchar
+);
+
+comment on table members is 'An account whose rows came in another account''s statement (a consolidated one): what that statement covers, it covers for both';
+comment on column members.broker is 'Broker by name';
+comment on column members.statement_account is 'Account of the statement, under which its coverage is filed';
+comment on column members.account is 'Account of rows in it';
 
 create table watermarks (
     connection varchar,
@@ -619,7 +643,7 @@ comment on table quarantine is 'A broker row that broke a rule, with its lineage
 comment on column quarantine.broker is 'Broker by name';
 comment on column quarantine.account is 'Account, where it could be read';
 comment on column quarantine.rule is 'The rule that was broken';
-comment on column quarantine.detail is 'All rules that were broken';
+comment on column quarantine.detail is 'All rules that were broken, with the broker''s column where one cell broke it';
 comment on column quarantine.exchange_id is 'Reply that holds the row';
 comment on column quarantine.raw_row is 'The row''s place among the execution rows of that reply, from 0';
 comment on column quarantine.body_sha256 is 'SHA-256 of that reply: the same bytes are rejected once';

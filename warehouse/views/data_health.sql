@@ -42,35 +42,49 @@ select
 from quarantine
 union all
 select
-    case when asked.until <= known.returned_since and asked.reason like 'Rejected%' then 'before_history' else 'gap' end as kind,
-    case when asked.until <= known.returned_since and asked.reason like 'Rejected%' then 'note' else 'error' end as severity,
+    'gap' as kind,
+    'error' as severity,
+    connection,
+    min(day) || ' to ' || max(day) || coalesce(' for ' || account, '') || ' is ' || status || ': ' || coalesce(reason, '') as what,
+    recorded_at as since,
+    'Run the backfill again' as remedy
+from missing_days
+where not is_before_account
+group by connection, account, status, reason, recorded_at, asked_since, asked_until
+union all
+select
+    'before_history' as kind,
+    'note' as severity,
+    connection,
+    min(day) || ' to ' || max(day) || ' is before the account: the broker has no statement for it' as what,
+    min(recorded_at) as since,
+    'None, if the account was opened later' as remedy
+from missing_days
+where is_before_account
+group by connection
+union all
+select
+    'gap' as kind,
+    'error' as severity,
     asked.connection,
     spoken(asked.since, asked.until) || coalesce(' for ' || asked.account, '') || ' is ' || asked.status
     || ': ' || coalesce(asked.reason, '') as what,
     asked.recorded_at as since,
-    case
-        when asked.until <= known.returned_since and asked.reason like 'Rejected%' then 'None, if the account was opened later'
-        else 'Run the backfill again'
-    end as remedy
+    'Run the backfill again' as remedy
 from coverage as asked
-left join (
-    select
-        connection,
-        min(returned_since) as returned_since
-    from coverage
-    group by connection
-) as known
-    on known.connection = asked.connection
 where asked.status <> 'complete'
+    and asked.every_day
     and asked.since is not null
     and not exists (
         select 1
         from coverage as mended
         where mended.connection = asked.connection
+            and mended.source is not distinct from coalesce(asked.source, mended.source)
             and mended.account is not distinct from coalesce(asked.account, mended.account)
             and mended.status = 'complete'
+            and mended.recorded_at > asked.recorded_at
             and mended.returned_since <= asked.since
-            and mended.returned_until >= asked.until
+            and mended.returned_until >= asked.until - interval 5 minute
     )
     and not exists (
         select 1

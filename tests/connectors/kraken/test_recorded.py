@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from connectors import errors
@@ -15,7 +16,8 @@ from connectors.errors import ConnectorError, RateLimited
 from connectors.kraken import replies
 from connectors.wire import Response
 from flows import steps
-from tests.importing import rows
+from tests.importing import asked as rows
+from warehouse import db
 
 RECORDED = Path(__file__).with_name("recorded")
 CASES = sorted(path for path in RECORDED.iterdir() if path.is_dir() and path.name != "envelopes")
@@ -41,21 +43,21 @@ def in_order(fills: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(fills, key=lambda fill: (str(fill["transact_time"]), str(fill["exec_id"])))
 
 
-def assert_as_expected(home: Path, expected: dict[str, Any]) -> None:
-    found = in_order(rows(home, "select * from fills"))
+def assert_as_expected(con: duckdb.DuckDBPyConnection, expected: dict[str, Any]) -> None:
+    found = in_order(rows(con, "select * from fills"))
     wanted = in_order(expected["fills"])
     assert [{name: fill[name] for name in like} for fill, like in zip(found, wanted, strict=False)] == wanted
     assert len(found) == len(wanted)
-    assert rows(home, "select * from instruments where instrument_id is null") == []
+    assert rows(con, "select * from instruments where instrument_id is null") == []
     for fee in {entry["exec_id"] for entry in expected.get("fees", ())}:
         wanted = [entry for entry in expected["fees"] if entry["exec_id"] == fee]
         charged = rows(
-            home, "select exec_id, asset, amount, kind from fees where exec_id = ? order by asset, kind", [fee]
+            con, "select exec_id, asset, amount, kind from fees where exec_id = ? order by asset, kind", [fee]
         )
         assert charged == sorted(wanted, key=lambda entry: (entry["asset"], entry["kind"]))
     for pair in expected.get("instruments", ()):
         [instrument] = rows(
-            home,
+            con,
             """
             select distinct fills.symbol, canonical_symbol, base_asset, quote_asset
             from fills inner join instruments using (instrument_id)
@@ -65,14 +67,14 @@ def assert_as_expected(home: Path, expected: dict[str, Any]) -> None:
         )
         assert instrument == pair
     for finding in expected["findings"]:
-        assert rows(home, "select 1 as n from data_health where contains(what, ?) limit 1", [finding["about"]])
+        assert rows(con, "select 1 as n from data_health where contains(what, ?) limit 1", [finding["about"]])
     if not expected["findings"]:
-        assert rows(home, "select * from data_health where kind not in ('quarantine', 'drift')") == []
+        assert rows(con, "select * from data_health where kind not in ('quarantine', 'drift')") == []
 
 
-def assert_counts(home: Path, expected: dict[str, Any]) -> None:
+def assert_counts(con: duckdb.DuckDBPyConnection, expected: dict[str, Any]) -> None:
     [counts] = rows(
-        home,
+        con,
         """
         select
             (select count(*) from executions) as executions,
@@ -81,7 +83,7 @@ def assert_counts(home: Path, expected: dict[str, Any]) -> None:
         """,
     )
     assert counts == {name: expected[name] for name in counts}
-    rejected = rows(home, "select rule, raw_row from quarantine order by raw_row, rule")
+    rejected = rows(con, "select rule, raw_row from quarantine order by raw_row, rule")
     wanted = [{"rule": row["rule"], "raw_row": row["raw_row"]} for row in expected["quarantine"]]
     assert rejected == sorted(wanted, key=lambda row: (row["raw_row"], row["rule"]))
 
@@ -94,9 +96,10 @@ def test_files_give_the_expected_fills(case: Path, tmp_path: Path) -> None:
         assert all(expected["refused"].lower() in each.refused.lower() for each in done)
         return
     assert [each.refused for each in done if each.refused] == []
-    assert_as_expected(tmp_path, expected)
-    assert_counts(tmp_path, expected)
-    told = {row["field"] for row in rows(tmp_path, "select distinct field from drift")}
+    with db.writer(tmp_path) as con:
+        assert_as_expected(con, expected)
+        assert_counts(con, expected)
+        told = {row["field"] for row in rows(con, "select distinct field from drift")}
     assert told == set(expected.get("drift", ()))
 
 
@@ -107,7 +110,8 @@ def test_any_order_gives_the_same_fills(case: Path, tmp_path: Path) -> None:
     if "refused" in expected or not expected["any_order"] or len(imports) == 1:
         pytest.skip("the case is refused, or has one file, or its order matters")
     imported(tmp_path, case, [*imports[::-1], imports[-1]])
-    assert_as_expected(tmp_path, expected)
+    with db.writer(tmp_path) as con:
+        assert_as_expected(con, expected)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "after" in expectation(case)], ids=lambda case: case.name)
@@ -116,10 +120,11 @@ def test_counts_hold_after_each_file(case: Path, tmp_path: Path) -> None:
     for number, each in enumerate(expected["imports"], start=1):
         imported(tmp_path, case, [each])
         if str(number) in expected["after"]:
-            [counts] = rows(
-                tmp_path,
-                "select (select count(*) from fills) as fills, (select count(*) from executions) as executions",
-            )
+            with db.writer(tmp_path) as con:
+                [counts] = rows(
+                    con,
+                    "select (select count(*) from fills) as fills, (select count(*) from executions) as executions",
+                )
             assert counts == expected["after"][str(number)]
 
 

@@ -1,0 +1,45 @@
+-- An order that two channels split differently, into the same quantity: the better channel's rows replace all of the other's.
+
+insert into twins
+with open_rows as (
+    select latest.*
+    from latest
+    anti join twins
+        on twins.lesser_hash = latest.row_hash
+        and twins.lesser_source = latest.source
+    anti join twins as answered
+        on answered.better_hash = latest.row_hash
+        and answered.better_source = latest.source
+    where latest.key_rank = 5
+        and latest.order_id is not null
+),
+
+orders as (
+    select
+        broker,
+        account,
+        order_id,
+        side,
+        source,
+        source_rank,
+        sum(last_qty) as last_qty,
+        arg_min(row_hash, (row_order, row_hash)) as first_hash
+    from open_rows
+    group by all
+)
+
+select
+    open_rows.row_hash,
+    open_rows.source,
+    better.first_hash,
+    better.source
+from open_rows
+inner join orders as lesser using (broker, account, order_id, side, source)
+inner join orders as better
+    on better.broker = lesser.broker
+    and better.account = lesser.account
+    and better.order_id = lesser.order_id
+    and better.side = lesser.side
+    and better.last_qty = lesser.last_qty
+    and better.source_rank > lesser.source_rank
+qualify row_number() over (partition by open_rows.row_hash, open_rows.source order by better.source_rank desc) = 1;
