@@ -1,11 +1,10 @@
-"""The demonstration's story: a sandbox broker, two backfills through Prefect, and on screen what they brought."""
+"""The demonstration's story: two sandbox brokers, their trades through Prefect, and on screen what came of it."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,16 +15,24 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from connectors.ibkr_flex import sandbox
+from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker
+from connectors.ibkr_flex.sandbox import running as flex_running
+from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys
+from connectors.kraken.sandbox import running as kraken_running
+from flows import demo_books
 from flows.backfill import backfill
 from flows.connections import home
+from flows.demo_books import Executions
+from flows.incremental import incremental
+from flows.steps import Way
 from warehouse import db
 
 YEARS = 2  # few enough questions for ten requests a minute
 EXECUTIONS = 600
+TRADES = 150
 OVERLAP = timedelta(days=10)
 SHOWN = 12
-NARROWEST = 108  # a line of the blotter, whole
+NARROWEST = 118  # a line of the blotter, whole
 
 console = Console(highlight=False)
 console.width = max(console.width, NARROWEST)
@@ -33,6 +40,7 @@ console.width = max(console.width, NARROWEST)
 BLOTTER = """
 select
     coalesce(strftime(transact_time, '%Y-%m-%d %H:%M'), book_date::varchar) as "time (UTC)",
+    broker,
     account,
     symbol,
     side,
@@ -79,13 +87,14 @@ order by traded.account, traded.currency
 COVERAGE = """
 select
     connection,
+    source as channel,
     account,
     returned_since::date as "first day",
     (returned_until - interval 1 microsecond)::date as "last day",
     row_count as "rows",
     status
 from coverage
-order by returned_since, account
+order by connection, returned_since, source, account
 """
 
 CHANGES = """
@@ -129,18 +138,21 @@ from fresh
 order by change, trade_date, symbol
 """
 
-EXECUTIONS_HERE = """
+BY_LIQUIDITY = """
 select
-    account,
-    concat_ws('.', exec_id, lpad(exec_rev::varchar, 2, '0')) as exec_id,
-    symbol,
-    side,
-    comm_currency,
-    last_qty,
-    last_px,
-    commission,
-    transact_time
+    broker as venue,
+    coalesce(last_liquidity_ind, 'not told') as liquidity,
+    comm_currency as "paid in",
+    count(*) as fills,
+    sum(commission) as commission,
+    round(10000 * sum(commission) filter (where comm_currency = currency)
+        / sum(abs(gross_trade_amt)) filter (where comm_currency = currency), 2)::decimal(9, 2) as "of turnover, bp"
 from fills
+where commission is not null
+group by all
+having count(*) > 2
+order by venue, fills desc, liquidity, "paid in"
+limit ?
 """
 
 REBOOKED = """
@@ -161,32 +173,44 @@ QUESTION = "select symbol, count(*) as fills, sum(last_qty) as quantity from fil
 
 
 def main() -> int:
-    """Tell the story; gives 0 when the warehouse holds exactly what the broker's book holds."""
-    broker = sandbox.FlexBroker(years=YEARS, executions=EXECUTIONS, generation_seconds=1.0)
-    with sandbox.running(broker) as address:
-        _configure(address)
-        first_day = broker.history.first_day
-        _heading("2. First backfill", f"every day since {first_day}, from a sandbox broker at {address}")
-        _backfill(first_day, broker.today)
+    """Tell the story; gives 0 when the warehouse holds exactly what the brokers' books hold."""
+    flex = FlexBroker(years=YEARS, executions=EXECUTIONS, generation_seconds=1.0)
+    kraken = KrakenBroker(years=1, trades=TRADES, keys=own_keys("pro"))
+    with flex_running(flex) as flex_address, kraken_running(kraken) as kraken_address:
+        _configure(flex_address, kraken_address)
+        first_day = flex.history.first_day
+        brokers = f"sandbox brokers at {flex_address} and {kraken_address}"
+        _heading("2. First backfill", f"every day since {first_day}, from {brokers}")
+        _finish(backfill(since=first_day, until=flex.today, via=Way.PAGES, return_state=True))
         moment = datetime.now(UTC).replace(tzinfo=None)
-        today = date.fromisoformat(_call(f"{address}/sandbox/advance?days=1", "POST")["today"])
-        _heading("3. A business day passes", "new trades, and the broker takes one back and books it again")
-        _backfill(today - OVERLAP, today)
-        book = _call(f"{address}/sandbox/book")["ibkr_flex"]
+        today = date.fromisoformat(_call(f"{flex_address}/sandbox/advance?days=1", "POST")["today"])
+        kraken.trade_now(5)
+        _heading("3. A business day passes", "new trades, and one broker takes one back and books it again")
+        _finish(backfill(connections=["ibkr-flex"], since=today - OVERLAP, until=today, return_state=True))
+        _finish(incremental(connections=["kraken"], return_state=True))
+        flex_book = _call(f"{flex_address}/sandbox/book")["ibkr_flex"]
+        kraken_book = _call(f"{kraken_address}/sandbox/book")["kraken"]
     with db.reader(home()) as con:
         _heading("4. What there is now", "from the published file, with SQL")
         _show(con, moment)
-        equal = _compare(con, book)
+        equal = [
+            _compare("Interactive Brokers", demo_books.flex_of(flex_book), demo_books.flex_in(con)),
+            _compare("Kraken", demo_books.kraken_of(kraken_book), demo_books.kraken_in(con)),
+        ]
         _say_what_next(con)
-    return 0 if equal else 1
+    return 0 if all(equal) else 1
 
 
-def _configure(address: str) -> None:
+def _configure(flex_address: str, kraken_address: str) -> None:
     """Say in the environment what a user says in `.env`."""
     os.environ |= {
-        "FILLHOUSE_IBKR_FLEX_TOKEN": sandbox.TOKEN,
-        "FILLHOUSE_IBKR_FLEX_QUERY_ID": sandbox.QUERY_ID,
-        "FILLHOUSE_IBKR_FLEX_BASE_URL": address + sandbox.SERVICE_PATH,
+        "FILLHOUSE_IBKR_FLEX_TOKEN": TOKEN,
+        "FILLHOUSE_IBKR_FLEX_QUERY_ID": QUERY_ID,
+        "FILLHOUSE_IBKR_FLEX_BASE_URL": flex_address + SERVICE_PATH,
+        "FILLHOUSE_KRAKEN_KEY": API_KEY,
+        "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
+        "FILLHOUSE_KRAKEN_TIER": "pro",
+        "FILLHOUSE_KRAKEN_BASE_URL": kraken_address,
     }
 
 
@@ -194,10 +218,9 @@ def _heading(title: str, what: str) -> None:
     console.print(f"\n[bold]{title}[/]: {what}", soft_wrap=True)
 
 
-def _backfill(since: date, until: date) -> None:
-    state: Any = backfill(since=since, until=until, return_state=True)
+def _finish(state: Any) -> None:
     if state.name != "Completed":
-        raise SystemExit(f"The backfill ended {state.name}: {state.message}")
+        raise SystemExit(f"The run ended {state.name}: {state.message}")
     for line in state.result().lines():
         console.print(f"   {line}", soft_wrap=True)
 
@@ -210,6 +233,7 @@ def _call(url: str, method: str = "GET") -> Any:
 def _show(con: duckdb.DuckDBPyConnection, moment: datetime) -> None:
     _print(con, f"The blotter: the last {SHOWN} of all fills", BLOTTER, [SHOWN])
     _print(con, "Totals by account and currency (a commission is positive when we paid it)", TOTALS)
+    _print(con, "Fees by venue, added or removed liquidity, and what they were paid in", BY_LIQUIDITY, [SHOWN])
     _print(con, "Coverage: what was asked for and verified", COVERAGE)
     _print(con, "What changed between the two runs: fills_as_of(then) against fills", CHANGES, {"moment": moment})
 
@@ -236,42 +260,18 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _compare(con: duckdb.DuckDBPyConnection, book: dict[str, list[dict[str, str]]]) -> bool:
-    """Compare every execution of the broker's own book with the warehouse, field by field."""
-    theirs, ours = executions_of(book), executions_in(con)
+def _compare(broker: str, theirs: Executions, ours: Executions) -> bool:
+    """Compare every execution of a broker's own book with the warehouse, field by field."""
     equal = (theirs & ours).total()
     console.print(
-        f"[bold]The broker's own book[/]: {theirs.total():,} executions there, {ours.total():,} here, {equal:,} equal "
-        "in account, id, symbol, side, quantity, price, commission and time.",
+        f"[bold]{broker}'s own book[/]: {theirs.total():,} executions there, {ours.total():,} here, {equal:,} equal "
+        "in id, side, quantity, money, commission and time.",
         soft_wrap=True,
     )
     for where, executions in (("the book", theirs - ours), ("the warehouse", ours - theirs)):
         for execution in sorted(executions.elements())[:SHOWN]:
             console.print(f"   only in {where}: {', '.join(map(_text, execution))}", soft_wrap=True)
     return theirs == ours
-
-
-def executions_in(con: duckdb.DuckDBPyConnection) -> Counter[tuple[Any, ...]]:
-    """Give the executions that stand in the warehouse, as they can be compared and counted."""
-    return Counter(
-        (*texts, *(Decimal(number or 0) for number in numbers), when.replace(tzinfo=UTC))
-        for *texts, quantity, price, commission, when in con.execute(EXECUTIONS_HERE).fetchall()
-        for numbers in [(quantity, price, commission)]
-    )
-
-
-def executions_of(book: dict[str, list[dict[str, str]]]) -> Counter[tuple[Any, ...]]:
-    """Give the executions that stand in the broker's book, in the same shape."""
-    return Counter(
-        (
-            account,
-            *(row[name] for name in ("exec_id", "symbol", "side", "commission_currency")),
-            *(Decimal(row[name]) for name in ("quantity", "price", "commission")),
-            datetime.fromisoformat(row["time"]).astimezone(UTC),
-        )
-        for account, rows in book.items()
-        for row in rows
-    )
 
 
 def _say_what_next(con: duckdb.DuckDBPyConnection) -> None:

@@ -10,16 +10,22 @@ VIEWS = {
     "fees": "Every fee of every execution: asset, amount (positive we paid), kind",
     "cash_legs": "The cash that each execution moves, by currency: trade, tax and commission legs; positive we received",
     "missing_days": "A business day that was asked for and never returned; and whether the broker has nothing that early",
+    "ledger_reconciliation": "An execution beside what the broker's ledger booked for it, and whether they agree",
     "data_health": "A finding: what is odd, how bad it is, since when, and what to do",
 }
 
 COLUMNS = {
     "stands": "Neither cancelled nor superseded nor unconfirmed, and no cancel itself",
     "ended_by": "row_key of the row that cancelled or superseded this one",
-    "finding": "What is odd about the row: orphan_cancel, clash, unconfirmed; null when nothing",
+    "finding": "Of a row, what is odd: orphan_cancel, clash, unconfirmed, fee_mismatch, null when nothing; beside the ledger: "
+    "equal, differs, margin (only fees move), not_in_ledger, ledger_only",
     "asset": "Currency or asset of the fee",
     "amount": "Amount in the leg's currency or the fee's asset: a fee positive we paid, a cash leg positive we received",
     "kind": "Of a fee: trade, margin_open or credit; of a cash leg: trade, tax or commission; of a finding: its kind",
+    "base_asset": "Asset that is bought or sold",
+    "quote_asset": "Asset that it is priced in",
+    "ledger_qty": "What the ledger booked of the base asset: positive came in",
+    "ledger_gross": "What the ledger booked of the quote asset, without fees: positive came in",
     "severity": "error, warning or note",
     "what": "What was found, in words",
     "since": "Since when it is known, UTC",

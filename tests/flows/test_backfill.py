@@ -41,10 +41,10 @@ def asked(house: House) -> int:
 
 
 def assert_equal_to_book(house: House) -> None:
-    from flows.demo_story import executions_in, executions_of  # noqa: PLC0415  (it sets no environment when imported)
+    from flows.demo_books import flex_in, flex_of  # noqa: PLC0415
 
     with db.writer(house.home) as con:
-        assert executions_in(con) == executions_of(house.broker.book()["ibkr_flex"])
+        assert flex_in(con) == flex_of(house.broker.book()["ibkr_flex"])
 
 
 def test_a_backfill_brings_the_whole_book_and_a_second_one_asks_nothing(house: House, query: Query) -> None:

@@ -53,7 +53,7 @@ def written(value: Any) -> str | None:
     return None if value is None else str(value).replace("-", "")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(replies=REPLIES, data=st.data())
 def test_each_column_is_what_the_latest_reply_that_tells_it_tells(
     replies: list[dict[str, str]], data: st.DataObject
