@@ -379,17 +379,27 @@ def sandbox(
 ) -> None:
     """Run the sandbox brokers until Ctrl-C; one line of JSON says where they are."""
     from connectors.ibkr_flex import sandbox as flex  # noqa: PLC0415
+    from connectors.kraken import sandbox as kraken  # noqa: PLC0415
 
-    unknown = sorted(set(fault or ()) - set(flex.FAULTS))
+    unknown = sorted(set(fault or ()) - set(flex.FAULTS) - set(kraken.FAULTS))
     if unknown:
-        there_are = ", ".join(sorted(flex.FAULTS))
+        there_are = ", ".join(sorted({*flex.FAULTS, *kraken.FAULTS}))
         raise questions.BadInput(f"There is no fault {', '.join(unknown)}; there are: {there_are}.")
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with flex.running(flex.FlexBroker(seed=seed, faults=set(fault or ())), port=port) as url:
+    shown = set(fault or ())
+    ibkr = flex.FlexBroker(seed=seed, faults=shown & set(flex.FAULTS))
+    spot = kraken.KrakenBroker(seed=seed, faults=kraken.Faults.of(*sorted(shown & set(kraken.FAULTS))))
+    with flex.running(ibkr, port=port) as url, kraken.running(spot) as kraken_url:
         console.ready(
             {
+                "kraken": {
+                    "base_url": kraken_url,
+                    "api_key": kraken.API_KEY,
+                    "api_secret": kraken.API_SECRET,
+                    "book_url": f"{kraken_url}/sandbox/book",
+                },
                 "ibkr_flex": {"base_url": url + flex.SERVICE_PATH, "token": flex.TOKEN, "query_id": flex.QUERY_ID},
                 "book_url": f"{url}/sandbox/book",
             }
