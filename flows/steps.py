@@ -180,7 +180,10 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
     broker = connector(first["connector"])
     context = context_of(con, home, broker, last["answered_at"])
     if said is None:
-        whole = exchanges if verdict in (OK, INTERRUPTED) or broker.each_reply_stands else []
+        stands = verdict in (OK, INTERRUPTED) or (
+            broker.each_reply_stands and not verdict.startswith(ContractViolation.__name__)
+        )
+        whole = exchanges if stands else []
         try:
             said = broker.normalize([*context, *_replies(whole, header)])
         except ConnectorError as exc:

@@ -95,9 +95,9 @@ _MOMENT = re.compile(r"\d{10,}")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of TradesHistory or Ledgers: its ids, and how many there are in the whole window (null: not told)."""
+    """A page of TradesHistory or Ledgers, and how many rows there are in its whole window (None: not told)."""
 
-    ids: tuple[str, ...]
+    rows: Mapping[str, float]  # each row's id, and its time in seconds since 1970
     count: int | None
 
 
@@ -180,7 +180,8 @@ def read_page(response: Response, endpoint: str) -> Page:
     if rows is None or not isinstance(rows, dict):
         raise ContractViolation(f"Kraken's answer to {endpoint} holds no rows.")
     count = result.get("count")
-    return Page(tuple(rows), int(count) if count is not None else None)
+    moments = {row_id: float(row.get("time") or 0) for row_id, row in rows.items()}
+    return Page(moments, int(count) if count is not None else None)
 
 
 def read_time(response: Response) -> float:

@@ -62,10 +62,22 @@ def roughly(executions: dict[str, Execution]) -> dict[str, Execution]:
 
 def test_an_export_of_another_grain_is_not_believed(tmp_path: Path) -> None:
     with desk(tmp_path, trades=400, years=1, export_grain="consolidated") as at:
-        error = at.ask(at.everything(), Way.EXPORT).error
-        assert error is not None
-        assert error.code == "grain"
-        assert "--via pages" in str(error)
+        assert_distrusted(at)
+
+
+def test_an_export_that_lacks_rows_is_not_believed(tmp_path: Path) -> None:
+    with desk(tmp_path, trades=400, years=1) as at:
+        at.broker.faults.on("export_short")
+        assert_distrusted(at)
+
+
+def assert_distrusted(at: Desk) -> None:
+    fetched = at.ask(at.everything(), Way.EXPORT)
+    assert fetched.error is not None
+    assert fetched.error.code == "grain"
+    assert "--via pages" in str(fetched.error)
+    at.load(fetched)
+    assert at.executions() == {}
 
 
 CONSEQUENCES = {

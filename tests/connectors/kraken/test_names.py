@@ -1,0 +1,72 @@
+"""What Kraken's names mean: by its own listings first, by a closed list where it lists a pair no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.kraken.names import Names, Pair
+
+UNLISTED = Names()
+OLD = {
+    "XXBT": {"altname": "XBT"},
+    "ZUSD": {"altname": "USD"},
+    "XBT.F": {"altname": "XBT.F"},
+    "LUNA2": {"altname": "LUNA2"},
+}
+PAIRS = {"XXBTZUSD": {"altname": "XBTUSD", "wsname": "XBT/USD", "base": "XXBT", "quote": "ZUSD"}}
+NEW_PAIRS = {"BTC/USD": {"altname": "XBTUSD", "wsname": "XBT/USD", "base": "BTC", "quote": "USD"}}
+LISTED = Names.of([OLD], [PAIRS, NEW_PAIRS])
+
+
+@pytest.mark.parametrize("name", ["XXBTZUSD", "XBTUSD", "XBT/USD", "BTC/USD"])
+@pytest.mark.parametrize("names", [UNLISTED, LISTED], ids=["unlisted", "listed"])
+def test_one_pair_has_many_names(name: str, names: Names) -> None:
+    assert names.pair(name) == Pair("BTC", "USD")
+
+
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [
+        ("XTZUSD", "XTZ/USD"),
+        ("ZRXEUR", "ZRX/EUR"),
+        ("XCNUSD", "XCN/USD"),
+        ("XZECXXBT", "ZEC/BTC"),
+        ("USDTZUSD", "USDT/USD"),
+        ("XDGUSD", "DOGE/USD"),
+        ("ZEURZUSD", "EUR/USD"),
+        ("EURUSDT", "EUR/USDT"),
+        ("PYUSDUSD", "PYUSD/USD"),
+        ("XBTPYUSD", "BTC/PYUSD"),
+        ("AAPLxUSD", "AAPLx/USD"),
+    ],
+)
+def test_nothing_is_stripped_by_rule(name: str, pair: str) -> None:
+    assert str(UNLISTED.pair(name)) == pair
+
+
+def test_what_nothing_tells_is_not_guessed() -> None:
+    assert UNLISTED.pair("FOOBAR") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "asset"),
+    [
+        ("XXBT", "BTC"),
+        ("XBT.F", "BTC"),
+        ("DOT.S", "DOT"),
+        ("GRT28.S", "GRT"),
+        ("ETH2.S", "ETH2"),
+        ("LUNA2.S", "LUNA2"),
+        ("USD.HOLD", "USD"),
+        ("KFEE", "KFEE"),
+    ],
+)
+def test_an_asset_is_the_same_however_it_is_held(name: str, asset: str) -> None:
+    assert LISTED.asset(name) == asset
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "market"), [("USD", "EUR", "EUR/USD"), ("BTC", "ETH", "ETH/BTC"), ("USD", "CAD", "USD/CAD")]
+)
+def test_custom_says_which_of_two_assets_is_priced_in_the_other(one: str, other: str, market: str) -> None:
+    assert str(UNLISTED.market_of(one, other)) == market == str(UNLISTED.market_of(other, one))
