@@ -16,7 +16,9 @@ OF_ONE = ["account", "exec_id"]
 def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give ledger entries in the columns of `contract.LEDGER`, and the rows that cannot be read (`QUARANTINE`)."""
     digits = pl.col("fee").str.extract(r"\.([0-9]+)$", 1).str.len_bytes().fill_null(0)
-    frame = clock.read_times(read_decimals(text.with_columns(fee_digits=digits), NUMBERS), "time")
+    frame = clock.read_times(
+        read_decimals(text.with_columns(fee_digits=digits, reading_fault=pl.lit(None, pl.String)), NUMBERS), "time"
+    )
     named = frame.get_column("asset").append(frame.get_column("feecurrency")).drop_nulls().unique()
     modern = {name: names.asset(name) for name in named.to_list()}
     kind = pl.col("type").fill_null("none").str.to_lowercase()

@@ -11,21 +11,20 @@ import polars as pl
 
 from connectors.connector import Reply
 from connectors.contract import DRIFT, FEE, MONEY, Normalized, check, read_decimals
-from connectors.kraken import clock, dialect, exports, instruments, ledger, spans
+from connectors.kraken import clock, dialect, instruments, ledger, spans
 from connectors.kraken.names import Names
 from connectors.kraken.reading import (
-    EXPORTS,
     LEDGER_REPLIES,
+    LEDGER_TEXT,
     TRADE_REPLIES,
+    TRADE_TEXT,
     Answer,
     answers_in,
-    read_entries,
-    read_trades,
+    read_rows,
 )
 
 NUMBERS = ["price", "cost", "fee", "vol", "margin", "leverage"]
 NO_TEXT = pl.lit(None, pl.String)
-NO_CLOCK = pl.lit(None, pl.Datetime("us"))
 
 
 def normalize(replies: Sequence[Reply]) -> Normalized:
@@ -35,14 +34,16 @@ def normalize(replies: Sequence[Reply]) -> Normalized:
     """
     names = _names(replies)
     answers = answers_in([reply for reply in replies if not reply.is_context])
-    trades, printed = _stacked(answers, TRADE_REPLIES, read_trades)
-    entries, entry_attributes = _stacked(answers, LEDGER_REPLIES, read_entries)
+    told = [answer for answer in answers if answer.endpoint in TRADE_REPLIES]
+    booked_in = [answer for answer in answers if answer.endpoint in LEDGER_REPLIES]
+    trades, printed = read_rows(told, TRADE_TEXT)
+    entries, entry_attributes = read_rows(booked_in, LEDGER_TEXT)
     trades = _named(trades.filter(pl.col("txid").is_first_distinct() | pl.col("txid").is_null()), names)
     reports, quarantine = check(_reports(trades))
     booked, unreadable = ledger.entries_of(entries, names)
     bought = ledger.fills_of(booked, names)
-    told = reports.select(ledger.OF_ONE).unique()
-    purchases, odd = check(_with_all_columns(bought.join(told, on=ledger.OF_ONE, how="anti")))
+    known = reports.select(ledger.OF_ONE).unique()
+    purchases, odd = check(_with_all_columns(bought.join(known, on=ledger.OF_ONE, how="anti")))
     return Normalized(
         reports=pl.concat([reports, purchases]),
         instruments=instruments.describe(answers, trades, bought, names),
@@ -73,35 +74,6 @@ def _learned(listings: tuple[tuple[str, bytes], ...]) -> Names:
     )
 
 
-def _stacked(
-    answers: Sequence[Answer], endpoints: Sequence[str], read: Callable[[Answer], tuple[pl.DataFrame, frozenset[str]]]
-) -> tuple[pl.DataFrame, dict[str, frozenset[str]]]:
-    """Read the rows of several replies under one another, each with where it stands; and what each reply prints."""
-    header = Reply("", endpoints[-1], ",".join(exports.MARKS[endpoints[-1]]).encode(), datetime.min)  # noqa: DTZ901
-    printed = {}
-    frames = [_placed(read(Answer(header, header.endpoint, {}))[0], Answer(header, header.endpoint, {}))]
-    for answer in answers:
-        if answer.endpoint in endpoints:
-            text, printed[answer.reply.exchange_id] = read(answer)
-            frames.append(_placed(text, answer))
-    return pl.concat(frames), printed
-
-
-def _placed(text: pl.DataFrame, answer: Answer) -> pl.DataFrame:
-    """Say of rows where they come from, and by which channel."""
-    exported = answer.endpoint in EXPORTS
-    moment = pl.lit(answer.answered_at, pl.Datetime("us"))
-    return text.with_row_index("raw_row").with_columns(
-        account=pl.lit(answer.account),
-        source=pl.lit(dialect.EXPORT if exported else dialect.REST),
-        source_rank=dialect.EXPORT_RANK if exported else dialect.REST_RANK,
-        broker_clock=moment if answer.reply.is_live else NO_CLOCK,
-        answered_at=moment,
-        exchange_id=pl.lit(answer.reply.exchange_id),
-        reading_fault=NO_TEXT,
-    )
-
-
 def _named(trades: pl.DataFrame, names: Names) -> pl.DataFrame:
     """Read numbers and times, and say which market each trade was on."""
     markets = {name: names.pair(name) for name in trades.get_column("pair").drop_nulls().unique().to_list()}
@@ -116,7 +88,7 @@ def _named(trades: pl.DataFrame, names: Names) -> pl.DataFrame:
         )
         for part, give in parts.items()
     }
-    frame = read_decimals(trades.with_columns(**told), NUMBERS)
+    frame = read_decimals(trades.with_columns(**told, reading_fault=NO_TEXT), NUMBERS)
     return clock.read_times(frame, "time")
 
 

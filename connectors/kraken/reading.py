@@ -14,7 +14,7 @@ import polars as pl
 from connectors.connector import Reply
 from connectors.errors import ConnectorError, ContractViolation
 from connectors.kraken import exports
-from connectors.kraken.dialect import DEFAULT_ACCOUNT
+from connectors.kraken.dialect import DEFAULT_ACCOUNT, EXPORT, EXPORT_RANK, REST, REST_RANK
 from connectors.kraken.replies import ZIP, result_of_body
 
 TRADE_TEXT = (
@@ -86,36 +86,75 @@ def answers_in(replies: Sequence[Reply]) -> list[Answer]:
 DATA = ("TradesHistory", "QueryTrades", "Ledgers", "QueryLedgers", "Assets", "AssetPairs")
 
 
-def read_trades(answer: Answer) -> tuple[pl.DataFrame, frozenset[str]]:
-    """Give the trades of a reply or export as text, and the attributes it prints."""
-    return _read(answer, TRADE_TEXT)
+def read_rows(answers: Sequence[Answer], names: Sequence[str]) -> tuple[pl.DataFrame, dict[str, frozenset[str]]]:
+    """Give the rows of several answers under one another as text, and the attributes that each answer prints.
+
+    Each row says where it stands (`exchange_id`, `raw_row`), whose it is and by which channel it came.
+    """
+    replies = [answer for answer in answers if answer.endpoint not in EXPORTS]
+    told = [list(answer.rows.values()) for answer in replies]
+    printed = {answer.reply.exchange_id: frozenset().union(*rows) for answer, rows in zip(replies, told, strict=True)}
+    text = _read_objects([row for rows in told for row in rows], names).with_columns(
+        txid=pl.Series([txid for answer in replies for txid in answer.rows], dtype=pl.String)
+    )
+    frames = [_placed(text, replies, [len(rows) for rows in told])]
+    for answer in answers:
+        if answer.endpoint in EXPORTS:
+            exported, printed[answer.reply.exchange_id] = _read_export(answer.reply.body, names)
+            frames.append(_placed(exported, [answer], [exported.height]))
+    return pl.concat(frames), printed
 
 
-def read_entries(answer: Answer) -> tuple[pl.DataFrame, frozenset[str]]:
-    """Give the ledger entries of a reply or export as text, and the attributes it prints."""
-    return _read(answer, LEDGER_TEXT)
+def _placed(text: pl.DataFrame, answers: Sequence[Answer], heights: Sequence[int]) -> pl.DataFrame:
+    """Say of each row which answer it is from: so many of the first, so many of the second."""
+    schema: dict[str, Any] = {
+        "exchange_id": pl.String,
+        "account": pl.String,
+        "source": pl.String,
+        "source_rank": pl.Int32,
+        "broker_clock": pl.Datetime("us"),
+        "answered_at": pl.Datetime("us"),
+    }
+    origins = [
+        (
+            answer.reply.exchange_id,
+            answer.account,
+            *(EXPORTED if answer.endpoint in EXPORTS else REPLIED),
+            answer.answered_at if answer.reply.is_live else None,
+            answer.answered_at,
+        )
+        for answer in answers
+    ]
+    number = pl.Series([place for place, height in enumerate(heights) for _ in range(height)], dtype=pl.UInt32)
+    origin = pl.DataFrame(origins, schema=schema, orient="row")[number]
+    raw_row = pl.Series([place for height in heights for place in range(height)], dtype=pl.UInt32)
+    return text.with_columns(raw_row.alias("raw_row"), *origin.get_columns())
 
 
-def _read(answer: Answer, names: Sequence[str]) -> tuple[pl.DataFrame, frozenset[str]]:
-    return _read_export(answer.reply.body, names) if answer.endpoint in EXPORTS else _read_objects(answer.rows, names)
+EXPORTED = (EXPORT, EXPORT_RANK)
+REPLIED = (REST, REST_RANK)
 
 
-def _read_objects(
-    objects: Mapping[str, Mapping[str, Any]], names: Sequence[str]
-) -> tuple[pl.DataFrame, frozenset[str]]:
-    """Lay objects that are keyed by their id out as a table; numbers are already text."""
-    rows = list(objects.values())
-    printed = frozenset().union(*rows) if rows else frozenset()
-    columns = {name: [_text(row.get(name)) for row in rows] for name in names if name in printed}
-    columns["txid"] = list(objects)
-    return _table(columns, names), printed
+def _read_objects(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pl.DataFrame:
+    """Lay objects out as a table of text; numbers with a point are text already."""
+    return _table({name: _texts([row.get(name) for row in rows]) for name in names}, names)
+
+
+def _texts(values: list[Any]) -> pl.Series:
+    """Make a column of text; what is none of text, number and truth is given as JSON."""
+    try:
+        return pl.Series(values, dtype=pl.String, strict=True)
+    except TypeError:
+        return pl.Series([_text(value) for value in values], dtype=pl.String)
 
 
 def _text(value: object) -> str | None:
-    """Give a JSON value as its text; what is none of text, number and truth is given as JSON."""
+    """Give a JSON value as its text."""
     if value is None or isinstance(value, str):
         return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else json.dumps(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else json.dumps(value)
 
 
 def _read_export(body: bytes, names: Sequence[str]) -> tuple[pl.DataFrame, frozenset[str]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import ccxt  # type: ignore[import-untyped]
+import ccxt
 import httpx
 import pytest
 from kraken.exceptions import KrakenInvalidNonceError, KrakenInvalidSignatureError
