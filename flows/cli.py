@@ -143,7 +143,7 @@ def import_(
     from flows import steps  # noqa: PLC0415
     from warehouse import db  # noqa: PLC0415
 
-    home, name = _home(), _broker(broker)
+    home, name = _home(), _broker(broker, files)
     results: list[steps.Imported] = []
     with ExitStack() as published:
         for result in steps.import_files(home, name, files, account=account, endpoint=endpoint):
@@ -163,16 +163,22 @@ def import_(
             raise typer.Exit(LOOK)
 
 
-def _broker(name: str | None) -> str:
-    """Choose the connector: the one named, or the only one there is."""
-    from connectors.registry import CONNECTORS  # noqa: PLC0415
+def _broker(name: str | None, files: list[Path]) -> str:
+    """Choose the connector: the one named, else the only one whose files are called so."""
+    from connectors.registry import CONNECTORS, connector  # noqa: PLC0415
 
     there_are = ", ".join(sorted(CONNECTORS))
-    if name is None and len(CONNECTORS) > 1:
-        raise questions.BadInput(f"Say whose files these are with --broker; there are: {there_are}.")
     if name is not None and name not in CONNECTORS:
         raise questions.BadInput(f"There is no broker {name!r}; there are: {there_are}.")
-    return name or next(iter(CONNECTORS))
+    if name is not None:
+        return name
+    for folder in (file for file in files if file.is_dir()):
+        raise questions.BadInput(f"{folder} is a folder: name the files in it.")
+    suffixes = {suffix.lower() for file in files for suffix in file.suffixes}
+    called_so = [each for each in CONNECTORS if suffixes & connector(each).file_suffixes]
+    if len(called_so) != 1:
+        raise questions.BadInput(f"Say whose files these are with --broker; there are: {there_are}.")
+    return called_so[0]
 
 
 DAY = ["%Y-%m-%d"]

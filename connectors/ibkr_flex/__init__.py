@@ -19,6 +19,7 @@ CONNECTOR = Connector(
     windows=conversations.windows,
     backfill=conversations.backfill,
     normalize=normalize.normalize,
+    file_suffixes=frozenset({".xml"}),
     overlap=timedelta(days=7),  # corrections and late fees
     pace_key=endpoints.pace_key,
     endpoint_of=replies.endpoint_of,

@@ -22,6 +22,7 @@ CONNECTOR = Connector(
     fills_of_legs=normalize.fills_of_legs,
     pace_key=endpoints.pace_key,
     endpoint_of=replies.endpoint_of,
+    file_suffixes=frozenset({".csv", ".tsv", ".zip", ".json"}),
     is_one_at_a_time=True,
     each_reply_stands=True,
     overlap=timedelta(hours=1),
