@@ -64,7 +64,9 @@ class Connector:
     reference: Callable[[Any, Sequence[Call]], Conversation] | None = None  # how the broker names things
     reference_endpoints: frozenset[str] = frozenset()  # whose latest replies are the context of all others
     fills_of_legs: Callable[[pl.DataFrame, Sequence[Reply]], pl.DataFrame] | None = None  # from ledger entries alone
-    file_suffixes: frozenset[str] = frozenset()  # what files of this broker are called, where nobody says whose they are
+    file_suffixes: frozenset[str] = (
+        frozenset()
+    )  # what files of this broker are called, where nobody says whose they are
     is_one_at_a_time: bool = False  # a key takes one conversation at a time, whatever connections share it
     each_reply_stands: bool = False  # a reply is whole by itself, even in a conversation that failed
     overlap: timedelta = timedelta(0)  # how far behind the last answer a sync begins: what is told late
