@@ -19,7 +19,7 @@ from tests.connectors.kraken.desk import Desk, Execution, desk
 
 @pytest.mark.parametrize("tier", list(Tier))
 def test_a_history_that_grows_comes_home_whole_at_the_pace_of_the_counter(tier: Tier, tmp_path: Path) -> None:
-    with desk(tmp_path, tier=tier, trades=1200, years=2, arrivals_per_second=0.02) as at:
+    with desk(tmp_path, tier=tier, trades=900, years=1, arrivals_per_second=0.02) as at:
         until = at.now
         at.bring()
         began = at.clock.leapt

@@ -68,7 +68,7 @@ def everything_at_once(days: dict[str, list[str]]) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("case", TANGLED)
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_days_dealt_out_in_any_split_order_and_repetition_give_the_same_fills(case: str, data: st.DataObject) -> None:
     days = days_of(case)

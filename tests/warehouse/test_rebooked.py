@@ -52,7 +52,7 @@ def standing(con: duckdb.DuckDBPyConnection) -> tuple[int, int, float]:
 
 def assert_in_any_order(statements: list[bytes], expected: tuple[int, int, float]) -> None:
     orders = list(permutations(range(len(statements))))
-    for order in orders if len(orders) == 2 else (orders[0], orders[-1], orders[3]):
+    for order in (orders[0], orders[-1]) if len(orders) == 2 else (orders[-1], orders[3]):
         con = empty_warehouse()
         for hour, place in enumerate(order):
             load_statement(con, statements[place], hour=hour)
@@ -196,7 +196,7 @@ def test_confirmations_of_a_rebooking_leave_the_original_of_the_activity_stateme
     assert_in_any_order([activity, confirms], (1, 3, 10.0))
 
 
-@pytest.mark.parametrize("case", [case for case in TANGLED if not case.startswith("09")][:4])
+@pytest.mark.parametrize("case", [case for case in TANGLED if not case.startswith("09")][::4])
 @pytest.mark.parametrize("stripped", [TRANSACTIONS, (*TRANSACTIONS, "origTradeID")], ids=["tradeID", "pointerless"])
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
