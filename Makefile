@@ -38,6 +38,7 @@ test: lint
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench_ibkr_flex
+	$(BIN)/python -m tests.benchmarks.bench_kraken
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
