@@ -34,11 +34,12 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench_ibkr_flex
 	$(BIN)/python -m tests.benchmarks.bench_kraken
+	$(BIN)/python -m tests.benchmarks.bench_scale
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -125,6 +125,9 @@ def derive_again(con: duckdb.DuckDBPyConnection) -> None:
         con.execute("create or replace temp table load_moment as select null::timestamp as moment")
         con.execute(_sql("03_verified"))
         con.execute("create or replace temp table touched as select row_hash, book_first, book_last from links")
+        con.execute(
+            "create or replace temp table touched_days as select distinct book_date as day from execution_reports"
+        )
         con.execute("create or replace temp table stored_reports as select * from execution_reports")
         con.execute("create or replace temp table new_reports as select * from execution_reports limit 0")
         _judge(con)
@@ -135,8 +138,10 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     """Merge reports into versions, rows, cancels and families. Gives rows added, revised and fills that ceased to stand."""
     placed = reports.with_row_index("place")
     con.register("incoming", _in_batches(placed))
-    for step in ("01_links", "paid", "01_tangled"):
-        con.execute(_sql(step))
+    con.execute(_sql("01_links"))
+    con.execute(_sql("paid"))
+    con.execute(_links_of_others(reports))
+    con.execute(_sql("01_tangled"))
     tangled = [place for (place,) in con.execute("select place from tangled").fetchall()]
     con.register("incoming_alone", _in_batches(placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed))
     con.execute(_sql("02_alone"))
@@ -164,6 +169,13 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     )
     _write(con)
     return alone + added, revised, cancelled
+
+
+def _links_of_others(reports: pl.DataFrame) -> str:
+    """Write the view of stored links whose channel is not the batch's own: as a number in it, so that no others are read."""
+    ranks = reports["source_rank"].unique().to_list()
+    others = f"where source_rank <> {int(ranks[0])}" if len(ranks) == 1 else ""
+    return f"create or replace temp view links_of_others as select * from links {others}"  # noqa: S608  (a number)
 
 
 def _merge_entries(con: duckdb.DuckDBPyConnection, entries: pl.DataFrame) -> int:

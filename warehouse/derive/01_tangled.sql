@@ -16,7 +16,7 @@ select place from batch_links where trade_hash in (select trade_hash from links)
 union
 select batch_links.place
 from batch_links
-inner join links
+inner join links_of_others as links
     on links.order_hash = batch_links.order_hash
     and links.source_rank <> batch_links.source_rank
 union

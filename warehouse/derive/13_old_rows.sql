@@ -4,8 +4,7 @@ create or replace temp table old_rows as
 select held.*
 from execution_rows as held
 where held.row_hash in (select row_hash from touched)
-    and held.book_date >= (select min(book_first) from touched)
-    and held.book_date <= (select max(book_last) from touched);
+    and held.book_date in (select day from touched_days);
 
 -- A fill that says what it said has stood since then; one that says something else, or stands again, since this load.
 update new_rows as new

@@ -19,8 +19,7 @@ left join new_rows
 
 delete from execution_reports
 where (row_hash, source) in (select (row_hash, source) from new_reports semi join stored_reports using (row_hash, source))
-    and book_date >= (select min(book_first) from touched)
-    and book_date <= (select max(book_last) from touched);
+    and book_date in (select day from touched_days);
 
 insert into execution_reports by name
 select
@@ -44,7 +43,6 @@ from flags
 where flags.row_hash = report.row_hash
     and flags.source = report.source
     and flags.version = report.version
-    and report.book_date >= (select min(book_first) from touched)
-    and report.book_date <= (select max(book_last) from touched)
+    and report.book_date in (select day from touched_days)
     and row(flags.is_latest, flags.is_merged, flags.stands, flags.ended_by, flags.finding)
     is distinct from row(report.is_latest, report.is_merged, report.stands, report.ended_by, report.finding);

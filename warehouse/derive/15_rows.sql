@@ -63,8 +63,7 @@ where old.stands
 
 delete from merged_rows
 where row_hash in (select row_hash from touched)
-    and book_date >= (select min(book_first) from touched)
-    and book_date <= (select max(book_last) from touched);
+    and book_date in (select day from touched_days);
 
 insert into merged_rows by name
 select * exclude (family, is_merged)
