@@ -145,7 +145,7 @@ def test_a_fill_was_first_seen_when_it_was_first_told(case: Path, tmp_path: Path
                 select answered_at as first_seen_at
                 from exchanges
                 where kind = 'exchange'
-                    and request ->> 'file' = ?
+                    and (request ->> 'file') = ?
                 """,
                 [told["file"]],
             )
