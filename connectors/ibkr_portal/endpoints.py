@@ -1,0 +1,109 @@
+"""Build the requests of the Client Portal Web API. None of them trades.
+
+https://www.interactivebrokers.com/campus/ibkr-api-page/cpapi-v1/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.ibkr_portal import dialect
+from connectors.ibkr_portal.maintenance import NORTH_AMERICA, Maintenance
+from connectors.wire import Request
+
+BASE_URL = "https://localhost:5000/v1/api"
+HEADERS = {"User-Agent": "Fillhouse/0.1", "Accept": "*/*"}
+MOST_CONIDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One gateway that somebody logs in to with a browser: there is no key, the session is the credential."""
+
+    base_url: str = BASE_URL
+    accounts: tuple[str, ...] = ()  # those to read; none named: all under the login
+    may_compete: bool = False  # whether a session may be taken from TWS or the mobile app
+    certificate: Path | None = None  # the gateway's own, which it is known by
+    maintenance: tuple[Maintenance, ...] = NORTH_AMERICA
+
+    @property
+    def login_page(self) -> str:
+        """Give the address at which a person logs in."""
+        return self.base_url.removesuffix("/v1/api") + "/"
+
+
+def pace_key(_: Credentials) -> str:
+    """Name what IBKR counts requests by: the address they come from, whatever the login."""
+    return "ibkr_portal"
+
+
+def auth_status(credentials: Credentials) -> Request:
+    """Ask how the brokerage session is."""
+    return _post(credentials, "auth_status", "/iserver/auth/status")
+
+
+def ssodh_init(credentials: Credentials, *, compete: bool) -> Request:
+    """Open the brokerage session; `compete` takes it from whatever else holds it."""
+    return _post(credentials, "ssodh_init", "/iserver/auth/ssodh/init", {"publish": True, "compete": compete})
+
+
+def sso_validate(credentials: Credentials) -> Request:
+    """Ask whether the browser's login still holds. Once a minute."""
+    return _get(credentials, "sso_validate", "/sso/validate")
+
+
+def tickle(credentials: Credentials) -> Request:
+    """Keep the brokerage session alive. The answer holds the session's cookie."""
+    return _post(credentials, "tickle", "/tickle", secret_reply=True)
+
+
+def accounts(credentials: Credentials) -> Request:
+    """Ask for the accounts under the login, which primes a session for all else. The answer holds the session's id."""
+    return _get(credentials, "accounts", "/iserver/accounts", secret_reply=True)
+
+
+def switch_account(credentials: Credentials, account: str) -> Request:
+    """Select an account; the selection is the session's, so nobody else may ask meanwhile."""
+    return _post(credentials, "switch_account", "/iserver/account", {"acctId": account})
+
+
+def trades(credentials: Credentials, account: str) -> Request:
+    """Ask for an account's executions of the last days. Once in five seconds."""
+    params = {"days": str(dialect.DAYS), "accountId": account}
+    return _get(credentials, "trades", "/iserver/account/trades", params)
+
+
+def secdef(credentials: Credentials, conids: Sequence[str]) -> Request:
+    """Ask what at most 200 contracts are."""
+    return _get(credentials, "secdef", "/trsrv/secdef", {"conids": ",".join(conids)})
+
+
+def _get(
+    credentials: Credentials,
+    endpoint: str,
+    path: str,
+    params: dict[str, str] | None = None,
+    *,
+    secret_reply: bool = False,
+) -> Request:
+    return Request(
+        endpoint, "GET", credentials.base_url + path, params=params or {}, headers=HEADERS, secret_reply=secret_reply
+    )
+
+
+def _post(
+    credentials: Credentials,
+    endpoint: str,
+    path: str,
+    said: dict[str, object] | None = None,
+    *,
+    secret_reply: bool = False,
+) -> Request:
+    headers = HEADERS if said is None else {**HEADERS, "Content-Type": "application/json"}
+    body = b"" if said is None else json.dumps(said).encode()
+    return Request(
+        endpoint, "POST", credentials.base_url + path, headers=headers, body=body, secret_reply=secret_reply
+    )
