@@ -1,6 +1,6 @@
 """Interactive Brokers' Client Portal gateway from the other side of the wire, over loopback HTTPS.
 
-The rooms behind this door: `sandbox_gateway` decides what a call is answered with, and in which order it is looked at;
+The rooms behind this door: `sandbox_gateway` decides what is looked at in which order, `sandbox_paths` answers;
 `sandbox_session` holds login and brokerage session, `sandbox_pacing` the limits and the penalty box, `sandbox_trades` the list of
 trades with its quirks, `sandbox_faults` all that can go wrong; `sandbox_book` keeps what truly happened, `sandbox_trader` invents
 it, `sandbox_rows` prints it; `sandbox_clock` is its time, `sandbox_tls` its certificate.
@@ -30,7 +30,8 @@ from starlette.routing import Route
 from connectors.ibkr_portal.sandbox_book import Account, Book, Contract, Execution
 from connectors.ibkr_portal.sandbox_clock import Clock
 from connectors.ibkr_portal.sandbox_faults import FAULTS, LOGIN_PAGE, Faults
-from connectors.ibkr_portal.sandbox_gateway import LOGIN_HTML, PASSWORD, USER_NAME, Answer, Asked, Call, Gateway
+from connectors.ibkr_portal.sandbox_gateway import LOGIN_HTML, Answer, Call, Gateway
+from connectors.ibkr_portal.sandbox_paths import PASSWORD, USER_NAME, Asked
 from connectors.ibkr_portal.sandbox_tls import write_certificate
 from connectors.ibkr_portal.sandbox_trader import ACCOUNTS, invented_book
 

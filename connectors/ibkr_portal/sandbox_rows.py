@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from connectors.ibkr_portal.sandbox_book import Account, Contract, Execution, plain
-from connectors.ibkr_portal.sandbox_session import Brokerage, server_info
+from connectors.ibkr_portal.sandbox_session import Brokerage, Session, server_info
 
 Row = dict[str, object]
 LATE_COMMISSION = timedelta(minutes=3)
 OPENED = 1_609_459_200_000  # every account's first day, in milliseconds
-EXPIRED = "X"
 
 
 def print_trade(trade: Execution, alias: str, *, with_commission: bool) -> Row:
@@ -102,6 +101,28 @@ def print_iserver_accounts(accounts: tuple[Account, ...], session: Brokerage, *,
         "sessionId": f"{0x5E55_0000 + session.number:08x}.{int(session.started_at.timestamp()):08x}",
         "isFT": False,
         "isPaper": False,
+    }
+
+
+def print_validation(user_id: int, user_name: str, address: str, session: Session, now: datetime) -> Row:
+    return {
+        "USER_ID": user_id,
+        "USER_NAME": user_name,
+        "RESULT": True,
+        "AUTH_TIME": int(session.logged_in_at.timestamp() * 1000),
+        "SF_ENABLED": False,
+        "IS_FREE_TRIAL": False,
+        "CREDENTIAL": user_name,
+        "IP": address,
+        "EXPIRES": session.sso_expires(now),
+        "QUALIFIED_FOR_MOBILE_AUTH": None,
+        "LANDING_APP": "UNIVERSAL",
+        "IS_MASTER": False,
+        "lastAccessed": int(now.timestamp() * 1000),
+        "loginType": 1,
+        "PAPER_USER_NAME": "",
+        "features": {"env": "PROD", "wlms": True, "realtime": True, "bond": True, "optionChains": True},
+        "region": "NJ",
     }
 
 
