@@ -45,7 +45,8 @@ class Caller:
     def trades(self, account: str, **params: Any) -> Any:
         """Select an account and list its trades."""
         assert self.post("/iserver/account", {"acctId": account}).status_code == 200
-        return self.get(TRADES, **({"accountId": account, "days": 7} | params)).json()
+        asked: dict[str, Any] = {"accountId": account, "days": 7} | params
+        return self.get(TRADES, **asked).json()
 
     def control(self, what: str, **params: Any) -> Any:
         return self.http.post(f"{self.where.root_url}/sandbox/{what}", params=params).json()
