@@ -33,6 +33,11 @@ class Limit:
 
     calls: int
     seconds: float
+    endpoints: frozenset[str] = frozenset()  # that are counted together; none named: all
+
+    def counts(self, endpoint: str) -> bool:
+        """Tell whether a call to this endpoint is one of those counted."""
+        return not self.endpoints or endpoint in self.endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Limits:
     timeout_seconds: float = 60.0
     max_reply_bytes: int = 1 << 30
     hosts: frozenset[str] = frozenset()  # besides the base URL's own host
+    remembered: Mapping[str, float] = field(default_factory=dict)  # endpoints whose calls matter for longer, in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,16 @@ class Connector:
     normalize: Callable[[Sequence[Reply]], Normalized]
     endpoint_of: Callable[[bytes, str | None], str]  # the endpoint a saved reply answers, checked against the one named
     pace_key: Callable[[Any], str]  # what the limits count by: a hash, never a secret
-    preflight: Callable[[Any], Conversation] | None = None
+    preflight: Callable[[Any, Sequence[Call], datetime], Conversation] | None = (
+        None  # is the session ready? before all else
+    )
     incremental: Callable[[Any, Window, Sequence[Call]], Conversation] | None = None
     export: Callable[[Any, Window, Sequence[Call]], Conversation] | None = None  # a faster way to deep history
     reference: Callable[[Any, Sequence[Call]], Conversation] | None = None  # how the broker names things
+    describe: Callable[[Any, Sequence[str]], Conversation] | None = (
+        None  # what instruments are, by the broker's ids of them
+    )
+    keep_alive: Callable[[Any], Conversation] | None = None  # what keeps a session from falling asleep
     reference_endpoints: frozenset[str] = frozenset()  # whose latest replies are the context of all others
     fills_of_legs: Callable[[pl.DataFrame, Sequence[Reply]], pl.DataFrame] | None = None  # from ledger entries alone
     file_suffixes: frozenset[str] = (
@@ -71,5 +83,6 @@ class Connector:
     each_reply_stands: bool = False  # a reply is whole by itself, even in a conversation that failed
     overlap: timedelta = timedelta(0)  # how far behind the last answer a sync begins: what is told late
     is_open_always: bool = False  # trades on weekends too: no day without an answer is one without trades
+    reach: timedelta | None = None  # how far back the broker tells anything at all; None: to the beginning
     channels: tuple[frozenset[str], ...] = ()  # a window is covered when each of these has been, by any of its channels
     feed: Callable[..., Conversation] | None = None

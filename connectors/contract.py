@@ -101,6 +101,7 @@ INSTRUMENT: dict[str, Any] = {
     "base_asset": pl.String,
     "quote_asset": pl.String,
     "broker_clock": TIME,
+    "currency": pl.String,  # of its prices
 }
 
 QUARANTINE: dict[str, Any] = {
@@ -261,9 +262,12 @@ RULES: dict[str, pl.Expr] = {
     "account_missing": pl.col("account").is_not_null(),
     "id_missing": pl.col("row_key").is_not_null(),
     "symbol_missing": pl.col("symbol").is_not_null(),
-    "quantity_missing": pl.col("signed_qty").is_not_null() | pl.col("reading_fault").is_not_null(),
+    "quantity_missing": pl.col("signed_qty").is_not_null()
+    | (pl.col("side").is_null() & pl.col("last_qty").is_not_null())
+    | pl.col("reading_fault").is_not_null(),
     "date_missing": pl.col("book_date").is_not_null() | pl.col("reading_fault").is_not_null(),
-    "currency_unknown": pl.col("currency").str.contains("^[A-Z0-9]{3,5}$").fill_null(value=False),
+    # A row that another channel confirms may leave it to that, or to its instrument's record.
+    "currency_unknown": pl.col("currency").str.contains("^[A-Z0-9]{3,5}$").fill_null(pl.col("status") == "provisional"),
     "side_missing": pl.col("side").is_in(["BUY", "SELL"]).fill_null(value=False)
     | (pl.col("exec_type") == "BOOK")
     | pl.col("reading_fault").is_not_null(),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
@@ -22,6 +22,7 @@ class Pace:
     rules: tuple[Limit, ...]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
+    remembered: Mapping[str, float] = field(default_factory=dict)  # seconds, of endpoints that matter for longer
 
     def take_turn(self, endpoint: str) -> float:
         """Wait until a call is allowed and count it; gives the seconds waited. Raises `RateLimited` while shut."""
@@ -36,7 +37,7 @@ class Pace:
     def recent(self) -> list[Call]:
         """Give the calls of the last minutes, whoever made them: also those of a process that was killed."""
         with self._locked():
-            return [call for call in self._read()[0] if call.moment > self.clock() - REMEMBERED_SECONDS]
+            return [call for call in self._read()[0] if call.moment > self.clock() - self._memory_of(call)]
 
     def shut_for(self, seconds: float) -> None:
         """Let no process call for so long: the broker has said so."""
@@ -51,16 +52,19 @@ class Pace:
             now = self.clock()
             if shut_until > now:
                 raise RateLimited("The broker asked for silence.", retry_after=shut_until - now)
-            wait = max((self._wait(calls, rule, now) for rule in self.rules), default=0.0)
+            wait = max((self._wait(calls, rule, now) for rule in self.rules if rule.counts(endpoint)), default=0.0)
             if wait <= 0:
                 longest = max((rule.seconds for rule in self.rules), default=0.0)
-                since = now - max(longest, REMEMBERED_SECONDS)
-                self._write([*(call for call in calls if call.moment > since), Call(endpoint, now)], 0.0)
+                known = [call for call in calls if call.moment > now - max(longest, self._memory_of(call))]
+                self._write([*known, Call(endpoint, now)], 0.0)
             return wait
+
+    def _memory_of(self, call: Call) -> float:
+        return self.remembered.get(call.endpoint, REMEMBERED_SECONDS)
 
     @staticmethod
     def _wait(calls: list[Call], rule: Limit, now: float) -> float:
-        recent = [call.moment for call in calls if call.moment > now - rule.seconds]
+        recent = [call.moment for call in calls if rule.counts(call.endpoint) and call.moment > now - rule.seconds]
         return recent[-rule.calls] + rule.seconds - now if len(recent) >= rule.calls else 0.0
 
     def _locked(self) -> FileLock:

@@ -8,6 +8,7 @@ from connectors.connector import Connector
 
 CONNECTORS = {
     "ibkr_flex": "connectors.ibkr_flex",
+    "ibkr_portal": "connectors.ibkr_portal",
     "kraken": "connectors.kraken",
 }
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
@@ -30,6 +30,9 @@ from warehouse import db, landing, publish, rebuild
 from warehouse.coverage import Asked
 from warehouse.landing import Landed
 from warehouse.load import Batch, Loaded, Run, load, stored_legs
+
+if TYPE_CHECKING:
+    from connectors.pace import Pace
 
 OK = "ok"
 INTERRUPTED = "interrupted"
@@ -84,7 +87,8 @@ def fetch(
     flow: str,
     way: Way = Way.PAGES,
     is_up_to_now: bool = False,
-    certificate: Path | None = None,
+    about: Sequence[str] = (),
+    checks_session: bool = False,
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
     on_wait: Callable[[Pause], None] = lambda _pause: None,
@@ -92,15 +96,15 @@ def fetch(
 ) -> Fetched:
     """Hold one conversation with a broker and land all it says: about a window, or (None) about how it names things.
 
-    A connector's error is a result here: it is landed as the verdict.
+    It may also be about what some instruments are, by their ids, or about whether the session is ready. A connector's
+    error is a result here: it is landed as the verdict.
     """
     from connectors import http  # noqa: PLC0415  (httpx is for those who talk)
     from connectors.nonces import Nonces  # noqa: PLC0415
-    from connectors.pace import Pace  # noqa: PLC0415
 
     broker = connector(name)
     key = broker.pace_key(credentials)
-    pace = Pace(home / "pace" / f"{key}.json", broker.limits.rules, lambda: clock().timestamp(), sleep)
+    pace = pace_of(home, broker, key, clock, sleep)
     nonces = Nonces(home / "pace" / f"{key}.nonce", lambda: clock().timestamp())
     landed = landing.Conversation(home, name, connection, run_id, clock())
     landed.open(
@@ -116,9 +120,16 @@ def fetch(
     tally = http.Tally()
     alone_with_key = holding(home, key, say) if broker.is_one_at_a_time else nullcontext()
     try:
-        with alone_with_key, http.client(broker.limits, certificate=certificate) as client:
+        with alone_with_key, http.client(broker.limits, certificate=certificate_of(credentials)) as client:
+            recent = pace.recent()
+            if checks_session and broker.preflight is not None:
+                conversation = broker.preflight(credentials, recent, clock())
+            elif about and broker.describe is not None:
+                conversation = broker.describe(credentials, about)
+            else:
+                conversation = _conversation(broker, credentials, window, way, recent)
             http.converse(
-                _conversation(broker, credentials, window, way, pace.recent()),
+                conversation,
                 client=client,
                 limits=broker.limits,
                 landing=landed,
@@ -141,6 +152,22 @@ def fetch(
     }
     landed.close(clock(), verdict)
     return Fetched(landed.conversation_id, tally.requests, tally.waited_seconds, error)
+
+
+def pace_of(
+    home: Path, broker: Connector, key: str, clock: Callable[[], datetime], sleep: Callable[[float], None]
+) -> Pace:
+    """Give the pace of a key, which all processes keep."""
+    from connectors.pace import Pace  # noqa: PLC0415
+
+    limits = broker.limits
+    return Pace(home / "pace" / f"{key}.json", limits.rules, lambda: clock().timestamp(), sleep, limits.remembered)
+
+
+def certificate_of(credentials: Any) -> Path | None:
+    """Give the certificate a local gateway is known by, where a connection names one."""
+    named: Path | None = getattr(credentials, "certificate", None)
+    return named
 
 
 def _conversation(

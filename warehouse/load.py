@@ -85,12 +85,13 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
             nothing_there=run.nothing_there,
         )
         coverage.record_members(con, batch.statements, batch.reports)
-        told_at = batch.exchanges.filter(pl.col("kind") == "exchange")["answered_at"].max() or run.finished_at
+        answered: list[datetime] = batch.exchanges.filter(pl.col("kind") == "exchange")["answered_at"].to_list()
+        told_at = max(answered, default=run.finished_at)
         con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [told_at])
         con.execute(_sql("00_macros"))
         changed_entries = _merge_entries(con, batch.ledger)
-        added, revised, cancelled = _merge_reports(con, batch.reports)
         _merge_instruments(con, batch.instruments)
+        added, revised, cancelled = _merge_reports(con, _with_terms(con, batch, told_at))
         rejected = _merge_quarantine(con, batch)
         _merge_drift(con, batch.drift)
         read = batch.reports.height + rejected
@@ -169,6 +170,50 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     )
     _write(con)
     return alone + added, revised, cancelled
+
+
+def _with_terms(con: duckdb.DuckDBPyConnection, batch: Batch, told_at: datetime) -> pl.DataFrame:
+    """Add to rows what they leave to their instrument's record, and the stored rows that waited for a record of this batch."""
+    reports = batch.reports
+    described = batch.instruments.filter(pl.col("currency").is_not_null())["instrument_id"].to_list()
+    if described:
+        waiting = con.execute(
+            """
+            select *, clock_last as broker_clock, ?::timestamp as answered_at
+            from execution_reports
+            where currency is null
+                and status = 'provisional'
+                and instrument_id in (select unnest(?))
+            """,
+            [told_at, described],
+        ).pl()
+        reports = pl.concat([reports, waiting.select(pl.col(name).cast(kind) for name, kind in reports.schema.items())])
+    poor = reports.filter(pl.col("currency").is_null())["instrument_id"].unique().to_list()
+    if not poor:
+        return reports
+    terms = con.execute(
+        """
+        select
+            instrument_id,
+            currency as told_currency,
+            contract_multiplier as told_multiplier
+        from instruments
+        where currency is not null
+            and instrument_id in (select unnest(?))
+        """,
+        [poor],
+    ).pl()
+    told = pl.col("currency").is_null() & pl.col("told_currency").is_not_null()
+    return (
+        reports.join(terms, on="instrument_id", how="left", maintain_order="left")
+        .with_columns(
+            currency=pl.coalesce("currency", "told_currency"),
+            contract_multiplier=pl.when(told)
+            .then(pl.coalesce("contract_multiplier", "told_multiplier"))
+            .otherwise("contract_multiplier"),
+        )
+        .select(reports.columns)
+    )
 
 
 def _links_of_others(reports: pl.DataFrame) -> str:

@@ -257,6 +257,7 @@ def _instruments(rows: pl.DataFrame) -> pl.DataFrame:
         "base_asset": pl.when(is_pair).then(pair.struct.field("field_0")),
         "quote_asset": pl.when(is_pair).then(pair.struct.field("field_1")),
         "broker_clock": pl.col("broker_clock"),
+        "currency": pl.lit(None),  # each row tells its own
     }
     return (
         rows.filter(pl.col("symbol").is_not_null())

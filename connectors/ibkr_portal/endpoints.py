@@ -104,6 +104,4 @@ def _post(
 ) -> Request:
     headers = HEADERS if said is None else {**HEADERS, "Content-Type": "application/json"}
     body = b"" if said is None else json.dumps(said).encode()
-    return Request(
-        endpoint, "POST", credentials.base_url + path, headers=headers, body=body, secret_reply=secret_reply
-    )
+    return Request(endpoint, "POST", credentials.base_url + path, headers=headers, body=body, secret_reply=secret_reply)

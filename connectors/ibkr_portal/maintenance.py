@@ -12,7 +12,9 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-WRITTEN = re.compile(r"(?P<first>[a-z]{3})(?:-(?P<last>[a-z]{3}))? (?P<since>\d\d:\d\d)-(?P<until>\d\d:\d\d) (?P<zone>\S+)")
+WRITTEN = re.compile(
+    r"(?P<first>[a-z]{3})(?:-(?P<last>[a-z]{3}))? (?P<since>\d\d:\d\d)-(?P<until>\d\d:\d\d) (?P<zone>\S+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,9 @@ class Maintenance:
         local = moment.astimezone(ZoneInfo(self.zone))
         for day in (local.date(), local.date() - timedelta(days=1)):
             begins = datetime.combine(day, self.since, local.tzinfo)
-            ends = datetime.combine(day if self.until > self.since else day + timedelta(days=1), self.until, local.tzinfo)
+            ends = datetime.combine(
+                day if self.until > self.since else day + timedelta(days=1), self.until, local.tzinfo
+            )
             if day.weekday() in self.days and begins <= local < ends:
                 return ends
         return None
@@ -48,7 +52,7 @@ def _one(written: str) -> Maintenance:
     if not found or {found["first"], found["last"] or found["first"]} - set(DAYS):
         message = f"{written!r} is no maintenance window: write it like 'sun-fri 00:15-01:45 America/New_York'."
         raise ValueError(message)
-    zone = written.split()[-1]
+    zone = written.rsplit(maxsplit=1)[-1]
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError):

@@ -31,6 +31,7 @@ select
     any_value(put_or_call order by broker_clock desc) as put_or_call,
     any_value(base_asset order by broker_clock desc) as base_asset,
     any_value(quote_asset order by broker_clock desc) as quote_asset,
-    max(broker_clock) as broker_clock
+    max(broker_clock) as broker_clock,
+    any_value(currency order by broker_clock desc) as currency
 from described
 group by instrument_id;

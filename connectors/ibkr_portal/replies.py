@@ -1,0 +1,242 @@
+"""Read what the gateway answers: words in a body decide before its status does, and a login page is no answer.
+
+What each answer means was seen in the field more often than documented: see the table `WORDS`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
+from connectors.wire import Response
+
+NO_BRIDGE = "no_bridge"
+NOT_PRIMED = "not_primed"
+PENALTY_SECONDS = 900.0  # one page says 15 minutes, another 10
+HTTP_OK, HTTP_BAD, HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_TOO_MANY, HTTP_SERVER_ERROR = 200, 400, 401, 403, 429, 500
+
+LOG_IN = "Log in to the gateway in a browser on its machine, with the second factor."
+TAKEN = (
+    "Log out of TWS, IBKR Mobile or the other gateway that uses this username, or give the gateway a username of its own; "
+    "only if it may be taken from them, set FILLHOUSE_IBKR_PORTAL_COMPETE=true."
+)
+BROUGHT_DOWN = "Log out of the gateway in a browser and log in again; close TWS if it uses the same username."
+
+
+class Tier(StrEnum):
+    """How far a session is: the browser's login carries the brokerage session, and that one alone tells trades."""
+
+    READY = "ready"
+    NOT_ESTABLISHED = "not_established"  # logged in, its data still being loaded
+    BROKERAGE_DOWN = "brokerage_down"  # the login holds: the brokerage session may be opened again
+    COMPETING = "competing"  # TWS or another gateway holds the username's one brokerage session
+    SSO_VALID = "sso_valid"  # nothing said about the brokerage session
+    SSO_MISSING = "sso_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as an answer describes it."""
+
+    tier: Tier
+    said: str = ""  # the server's own words, where it has any
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The accounts under a login, and the one that is selected."""
+
+    accounts: tuple[str, ...]
+    selected: str | None
+
+
+# Words in an error, and what they mean whatever the status.
+WORDS: Mapping[str, tuple[type[ConnectorError], str, str, str]] = MappingProxyType(
+    {
+        "no bridge": (Transient, NO_BRIDGE, "The brokerage session is not there (yet).", ""),
+        "init session first": (Transient, NO_BRIDGE, "The brokerage session is not there (yet).", ""),
+        "please query /accounts first": (Transient, NOT_PRIMED, "The session has not been asked for its accounts.", ""),
+        "failed to process request": (Transient, "tickle", "The gateway could not pass the tickle on.", ""),
+        "not authenticated": (AuthRequired, "sso", "Nobody is logged in at the gateway.", LOG_IN),
+        "access denied": (AuthRequired, "sso", "The gateway denies access: the login is missing or refused.", LOG_IN),
+        "access token expired": (AuthRequired, "token", "The OAuth token has expired.", "Renew the token."),
+        "invalid account id": (
+            Rejected,
+            "account",
+            "The login has no such account.",
+            "Correct FILLHOUSE_IBKR_PORTAL_ACCOUNTS.",
+        ),
+    }
+)
+ALREADY_SET = "account already set"
+
+
+def read(response: Response, endpoint: str) -> Any:
+    """Read an answer, or raise the error it is: a `Session`, `Accounts`, a list of rows, or None where there is nothing to tell."""
+    said = _parsed(response, endpoint)
+    return READERS[endpoint](said, endpoint)
+
+
+def endpoint_of(body: bytes, endpoint: str | None) -> str:
+    """Check a saved answer against the endpoint it is said to be of; rows give themselves away."""
+    said = _json(body, endpoint or "trades")
+    if endpoint is None:
+        endpoint = "secdef" if isinstance(said, dict) and "secdef" in said else "trades"
+    if endpoint not in ("trades", "secdef"):
+        raise ContractViolation(f"{endpoint} answers with no rows.", remedy="Import answers of trades or secdef.")
+    _require_no_error(said, HTTP_OK, endpoint)
+    READERS[endpoint](said, endpoint)
+    return endpoint
+
+
+def rows_of(body: bytes, endpoint: str) -> list[Any]:
+    """Give the rows of an answer, numbers as the text they are printed in. Raises `ContractViolation` for any other shape."""
+    rows: list[Any] = READERS[endpoint](_json(body, endpoint), endpoint)
+    return rows
+
+
+def _parsed(response: Response, endpoint: str) -> Any:
+    text = response.body.decode("utf-8", "replace").strip()
+    if response.status == HTTP_TOO_MANY:
+        raise RateLimited(
+            "IBKR has put this address into its penalty box.", retry_after=PENALTY_SECONDS, code="429",
+            remedy="Wait; see that no other program calls the gateway.",
+        )  # fmt: skip
+    if _is_login_page(response, text):
+        raise AuthRequired("The gateway shows its login page instead of an answer.", code="sso", remedy=LOG_IN)
+    said = _as_json(text)
+    if response.status == HTTP_OK and said is None:
+        raise Transient(f"The answer to {endpoint} is empty or broken off.", code="broken")
+    if endpoint == "switch_account" and ALREADY_SET in text.lower():
+        return said
+    _require_no_error(said if said is not None else {"error": text}, response.status, endpoint)
+    return said
+
+
+def _is_login_page(response: Response, text: str) -> bool:
+    """Recognise what a browser would be shown: a redirect, or HTML with a good status."""
+    redirects = 300 <= response.status < HTTP_BAD  # noqa: PLR2004  (the statuses that redirect)
+    return redirects or (response.status == HTTP_OK and text[:1] == "<")
+
+
+def _as_json(text: str) -> Any:
+    """Read JSON with its numbers as text; None where it is none."""
+    try:
+        return json.loads(text, parse_float=str, parse_int=str)
+    except json.JSONDecodeError:
+        return None
+
+
+def _json(body: bytes, endpoint: str) -> Any:
+    said = _as_json(body.decode("utf-8", "replace").strip())
+    if said is None:
+        raise ContractViolation(f"This is no answer to {endpoint}: it is not JSON.")
+    return said
+
+
+def _require_no_error(said: Any, status: int, endpoint: str) -> None:
+    words = _words(said)
+    if status == HTTP_OK and not (isinstance(said, dict) and "error" in said):
+        return
+    for known, (kind, code, message, remedy) in WORDS.items():
+        if known in words.lower():
+            raise kind(message, code=code, remedy=remedy)
+    if status == HTTP_UNAUTHORIZED:
+        raise AuthRequired("Nobody is logged in at the gateway.", code="sso", remedy=LOG_IN)
+    if status == HTTP_FORBIDDEN:
+        raise Rejected(
+            "The gateway does not let this address call it.",
+            code="403",
+            remedy="Add the address to ips.allow in the gateway's conf.yaml.",
+        )
+    if status >= HTTP_SERVER_ERROR:
+        raise Transient(f"{endpoint} answered with status {status}.", code=str(status))
+    raise ContractViolation(
+        f"{endpoint} answered with status {status} and words no table knows: {words[:200]}", code=str(status)
+    )
+
+
+def _words(said: Any) -> str:
+    if not isinstance(said, dict):
+        return ""
+    return " ".join(str(said[name]) for name in ("error", "detail", "title") if said.get(name))
+
+
+def _session(said: Any, endpoint: str) -> Session:
+    """Read both session tiers out of a status; every field may be missing."""
+    if not isinstance(said, dict):
+        raise ContractViolation(f"{endpoint} answered with something that is no session.")
+    if endpoint == "tickle":
+        return _session((said.get("iserver") or {}).get("authStatus") or {}, "auth_status")
+    words = str(said.get("fail") or said.get("message") or "")
+    if said.get("competing") is True or "compete flag" in words:
+        return Session(Tier.COMPETING, words)
+    if said.get("authenticated") is not True or said.get("passed") is False:
+        return Session(Tier.BROKERAGE_DOWN, words)
+    if said.get("connected") is not True or said.get("established") is False:
+        return Session(Tier.NOT_ESTABLISHED, words)
+    return Session(Tier.READY, words)
+
+
+def _login(said: Any, endpoint: str) -> Session:
+    if not isinstance(said, dict) or "RESULT" not in said:
+        raise ContractViolation(f"{endpoint} does not say whether the login holds.")
+    return Session(Tier.SSO_VALID if said["RESULT"] is True else Tier.SSO_MISSING)
+
+
+def _accounts(said: Any, endpoint: str) -> Accounts:
+    if not isinstance(said, dict) or not isinstance(said.get("accounts"), list):
+        raise ContractViolation(f"{endpoint} answered without a list of accounts.")
+    numbers = tuple(str(number) for number in said["accounts"] if number != "All")
+    selected = said.get("selectedAccount")
+    return Accounts(numbers, str(selected) if selected else None)
+
+
+def _rows(*names: str) -> Callable[[Any, str], list[Any]]:
+    """Make a reader of a list of rows, bare or under one of these names."""
+
+    def read_rows(said: Any, endpoint: str) -> list[Any]:
+        held = next((said[name] for name in names if name in said), None) if isinstance(said, dict) else said
+        if not isinstance(held, list):
+            raise ContractViolation(f"This is no answer to {endpoint}: it holds no list.")
+        return held
+
+    return read_rows
+
+
+def _nothing(_said: Any, _endpoint: str) -> None:
+    return None
+
+
+READERS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
+    {
+        "auth_status": _session,
+        "ssodh_init": _session,
+        "tickle": _session,
+        "sso_validate": _login,
+        "accounts": _accounts,
+        "switch_account": _nothing,
+        "logout": _nothing,
+        "trades": _rows("trades", "items"),
+        "secdef": _rows("secdef"),
+    }
+)
+
+
+def needs_login(session: Session) -> AuthRequired:
+    """Say what a person must do for a session that does not come up by itself."""
+    words = f" ({session.said})" if session.said else ""
+    if session.tier is Tier.COMPETING:
+        return AuthRequired(
+            f"Another program holds the brokerage session of this username{words}.", code="competing", remedy=TAKEN
+        )
+    if session.tier is Tier.SSO_MISSING:
+        return AuthRequired("The login at the gateway no longer holds.", code="sso", remedy=LOG_IN)
+    return AuthRequired(
+        f"The brokerage session is down and could not be opened again{words}.", code="brokerage", remedy=BROUGHT_DOWN
+    )
