@@ -26,7 +26,8 @@ _AS_TOLD = ",\n    ".join(
     for place, column in enumerate(TOLD)
 )
 
-# A reply read again, or read in another file, tells nothing new.
+# A reply read again, or read in another file, tells nothing new; nor does a picture of this moment (its clock is that of its
+# answer) which shows a row as it was.
 DROP_KNOWN = f"""
 delete from batch
 where rowid in (
@@ -35,7 +36,6 @@ where rowid in (
     inner join stored_reports as stored
         on stored.row_hash = told.row_hash
         and stored.source = told.source
-        and told.broker_clock between stored.clock_first and stored.clock_last
         and {
     " and ".join(
         f"(told.{column} is null or told.{column} is not distinct from stored.{column})"
@@ -46,8 +46,23 @@ where rowid in (
         and (ends_with(told.instrument_id, ':' || told.symbol) or told.instrument_id = stored.instrument_id)
         and (told.book_date = stored.book_date or (told.trade_date is null and stored.trade_date is not null))
         and (
-            stored.tellings is null
-            or list_contains(stored.tellings, {{'clock': told.broker_clock, 'told': told.tells}})
+            (
+                told.broker_clock between stored.clock_first and stored.clock_last
+                and (
+                    stored.tellings is null
+                    or list_contains(stored.tellings, {{'clock': told.broker_clock, 'told': told.tells}})
+                )
+            )
+            or (
+                told.broker_clock = told.answered_at
+                and told.broker_clock > stored.clock_last
+                and stored.version = (
+                    select max(other.version)
+                    from stored_reports as other
+                    where other.row_hash = told.row_hash
+                        and other.source = told.source
+                )
+            )
         )
 )
 """
@@ -55,7 +70,8 @@ where rowid in (
 # Rows told once have one version. The others are laid out in the order of the broker's clock, an attribute that one
 # reply does not print is taken from its neighbours, and each run of equal words is a version. Where the replies of a
 # version do not all tell the same columns it remembers which told which (`tellings`): what was only taken from a
-# neighbour must not outlive a reply that is imported later and comes between the two.
+# neighbour must not outlive a reply that is imported later and comes between the two. A commission that a provisional row
+# did not tell yet is not taken from a later reply: then it was pending, and that is a version of its own.
 FIRST_VERSIONS = f"""
 create or replace temp table new_reports as
 select
@@ -119,7 +135,7 @@ placed as (
         *,
         row_number() over (
             partition by row_hash, source
-            order by clock, md5(row({", ".join(VERSIONED)})::varchar), md5(row({", ".join(IN_PLACE)})::varchar), told_at
+            order by clock, commission is not null, md5(row({", ".join(VERSIONED)})::varchar), md5(row({", ".join(IN_PLACE)})::varchar), told_at
         ) as place,
         case when not ends_with(instrument_id, ':' || symbol) then instrument_id end as told_instrument
     from replies
@@ -130,10 +146,15 @@ neighbourly as (
         {listed(KEY)},
         {
     listed(
-        tuple(column for column in TOLD if column not in _DERIVED),
+        tuple(column for column in TOLD if column not in (*_DERIVED, "commission")),
         "coalesce({0}, last_value({0} ignore nulls) over earlier, first_value({0} ignore nulls) over later) as {0}",
     )
 },
+        coalesce(
+            commission,
+            last_value(commission ignore nulls) over earlier,
+            case when status <> 'provisional' then first_value(commission ignore nulls) over later end
+        ) as commission,
         coalesce(
             told_instrument,
             last_value(told_instrument ignore nulls) over earlier,

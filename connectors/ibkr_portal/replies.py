@@ -143,17 +143,17 @@ def _require_no_error(said: Any, status: int, endpoint: str) -> None:
     words = _words(said)
     if status == HTTP_OK and not (isinstance(said, dict) and "error" in said):
         return
-    for known, (kind, code, message, remedy) in WORDS.items():
-        if known in words.lower():
-            raise kind(message, code=code, remedy=remedy)
-    if status == HTTP_UNAUTHORIZED:
-        raise AuthRequired("Nobody is logged in at the gateway.", code="sso", remedy=LOG_IN)
     if status == HTTP_FORBIDDEN:
         raise Rejected(
             "The gateway does not let this address call it.",
             code="403",
             remedy="Add the address to ips.allow in the gateway's conf.yaml.",
         )
+    for known, (kind, code, message, remedy) in WORDS.items():
+        if known in words.lower():
+            raise kind(message, code=code, remedy=remedy)
+    if status == HTTP_UNAUTHORIZED:
+        raise AuthRequired("Nobody is logged in at the gateway.", code="sso", remedy=LOG_IN)
     if status >= HTTP_SERVER_ERROR:
         raise Transient(f"{endpoint} answered with status {status}.", code=str(status))
     raise ContractViolation(

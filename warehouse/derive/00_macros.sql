@@ -13,8 +13,15 @@ md5_number_lower(
 create or replace temp macro seeks_by_terms(exec_type, ref_trade_id, key_rank, status) as
 (exec_type = 'CANCEL' and ref_trade_id is null) or key_rank < 3 or (status = 'provisional' and key_rank < 5);
 
+-- By when a more authoritative channel must have told a row. What is traded on a weekend is booked on Monday, and what a row
+-- without trade date tells of an evening (from 21:00 UTC) perhaps on the day after.
 create or replace temp macro two_business_days_after(day) as
-day + case isodow(day) when 4 then 4 when 5 then 4 when 6 then 3 else 2 end;
+day + case isodow(day) when 4 then 4 when 5 then 4 when 6 then 4 when 7 then 3 else 2 end;
+
+create or replace temp macro is_overdue(verified_until, book_date, is_day_told, transact_time) as
+verified_until > two_business_days_after(
+    book_date + case when not is_day_told and coalesce(hour(transact_time) >= 21, false) then 1 else 0 end
+);
 
 -- Every fee of a row; the column itself is null where commission tells it all.
 create or replace temp macro entries_of(entries, commission, comm_currency) as

@@ -34,6 +34,6 @@ inner join verified as mark
     and mark.account = held.account
     and mark.source_rank > held.source_rank
     and mark.since <= held.book_date
-    and mark.until > two_business_days_after(held.book_date)
+    and is_overdue(mark.until, held.book_date, held.trade_date is not null, held.transact_time)
 where held.status = 'provisional'
     and held.key_rank < 5;

@@ -41,6 +41,7 @@ select
     book_date,
     coalesce(report_date, book_date) as report_date,
     report_date is not null as is_dated,
+    trade_date is not null as is_day_told,
     row_order,
     key_rank * 8
     + case when report_date is not null then 4 else 0 end

@@ -1,5 +1,6 @@
 -- Without a common execution id: one to one by terms, a booking by its date give or take a day. First within one order
--- ($within_an_order), then where one of the two channels does not tell the order.
+-- ($within_an_order), then where one of the two channels does not tell the order. A row that names no trade date may be of
+-- the day before or after by the broker's count, if the times are near; an expiry may be told without its side.
 
 insert into twins
 with open_rows as (
@@ -26,7 +27,7 @@ pairs as (
                 lesser.broker, lesser.account, lesser.exec_type, lesser.symbol, lesser.side, lesser.last_qty, lesser.last_px,
                 lesser.source, better.source,
                 case when $within_an_order then lesser.order_id end,
-                case when lesser.exec_type <> 'BOOK' then lesser.book_date end
+                case when lesser.exec_type <> 'BOOK' and lesser.is_day_told then lesser.book_date end
             order by lesser.book_date, lesser.ord
         ) as place_of_lesser,
         dense_rank() over (
@@ -34,7 +35,7 @@ pairs as (
                 better.broker, better.account, better.exec_type, better.symbol, better.side, better.last_qty, better.last_px,
                 lesser.source, better.source,
                 case when $within_an_order then lesser.order_id end,
-                case when better.exec_type <> 'BOOK' then better.book_date end
+                case when better.exec_type <> 'BOOK' and lesser.is_day_told then better.book_date end
             order by better.book_date, better.ord
         ) as place_of_better
     from open_rows as lesser
@@ -43,11 +44,17 @@ pairs as (
         and better.account = lesser.account
         and better.exec_type = lesser.exec_type
         and (better.instrument_id = lesser.instrument_id or better.symbol = lesser.symbol)
-        and better.side is not distinct from lesser.side
+        and (better.side is not distinct from lesser.side or (lesser.exec_type = 'BOOK' and lesser.side is null))
         and better.last_qty = lesser.last_qty
         and better.last_px is not distinct from lesser.last_px
         and better.source_rank > lesser.source_rank
-        and abs(better.book_date - lesser.book_date) <= case lesser.exec_type when 'BOOK' then 1 else 0 end
+        and abs(better.book_date - lesser.book_date)
+        <= case when lesser.exec_type = 'BOOK' or not lesser.is_day_told then 1 else 0 end
+        and (
+            lesser.is_day_told
+            or lesser.exec_type = 'BOOK'
+            or coalesce(abs(epoch(better.transact_time) - epoch(lesser.transact_time)) < 43200, true)
+        )
         and coalesce(better.order_id = lesser.order_id, not $within_an_order)
         and ($within_an_order or better.order_id is null or lesser.order_id is null)
         and (coalesce(better.exec_id = lesser.exec_id, true) or coalesce(better.trade_id = lesser.trade_id, true))

@@ -17,7 +17,7 @@ inner join verified as mark
     and mark.account = told.account
     and mark.source_rank > told.source_rank
     and mark.since <= told.book_date
-    and mark.until > two_business_days_after(told.book_date)
+    and is_overdue(mark.until, told.book_date, told.is_day_told, told.transact_time)
 where told.status = 'provisional'
     and told.key_rank < 5;
 

@@ -187,9 +187,54 @@ select
 from execution_rows
 where commission <> 0
     and comm_currency is null
+    and status = 'final'
 group by
     broker,
     account
+union all
+select
+    'currency_unknown' as kind,
+    'warning' as severity,
+    broker as connection,
+    count(*) || ' fills of ' || symbol || ' in ' || account || ' have no currency yet' as what,
+    min(last_changed_at) as since,
+    'None, if the next sync or statement tells it; for imported trades import the answer of secdef too' as remedy
+from execution_rows
+where currency is null
+group by
+    broker,
+    account,
+    symbol
+union all
+select
+    'clocks_apart' as kind,
+    'warning' as severity,
+    told.broker as connection,
+    count(*) || ' fills of ' || told.account || ' are up to '
+    || max(abs(epoch(told.transact_time) - epoch(final.transact_time)))::bigint || ' s apart in ' || told.source || ' and '
+    || final.source || ': the zone assumed for the latter, ' || final.time_zone_assumed || ', may be wrong' as what,
+    min(told.first_seen_at) as since,
+    'Compare one of them with the broker''s own screen' as remedy
+from execution_reports as told
+inner join execution_reports as final
+    on final.broker = told.broker
+    and final.account = told.account
+    and final.exec_id = told.exec_id
+    and final.instrument_id = told.instrument_id
+    and final.side = told.side
+    and final.exec_rev is not distinct from told.exec_rev
+where told.status = 'provisional'
+    and told.time_zone_assumed is null
+    and final.status = 'final'
+    and final.time_zone_assumed is not null
+    and final.is_latest
+    and abs(epoch(told.transact_time) - epoch(final.transact_time)) > 2
+group by
+    told.broker,
+    told.account,
+    told.source,
+    final.source,
+    final.time_zone_assumed
 union all
 select
     case kind when 'not_printed' then 'not_printed' else 'drift' end as kind,
