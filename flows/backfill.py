@@ -42,7 +42,9 @@ def backfill(
 
     def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: datetime) -> Plan:
         broker = connector(connection.kind)
-        wanted = policy.span(since, until, moment, is_open_always=broker.is_open_always)
+        wanted = sync.within_reach(
+            broker, policy.span(since, until, moment, is_open_always=broker.is_open_always), moment
+        )
         parts = sync.missing(con, connection, wanted)
         exports = broker.export is not None and (
             via is Way.EXPORT or (via is None and not coverage.is_known(con, connection.name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
@@ -11,8 +13,10 @@ from prefect.settings import get_current_settings
 from pydantic import Field, SecretStr
 
 from connectors.ibkr_flex import endpoints as flex
+from connectors.ibkr_portal import endpoints as portal
+from connectors.ibkr_portal.maintenance import Region
 from connectors.kraken import endpoints as spot
-from flows.connections import Connection, connections, from_environment, ibkr_flex, kraken
+from flows.connections import Connection, connections, from_environment, ibkr_flex, ibkr_portal, kraken
 
 
 class IbkrFlexConnection(Block):
@@ -25,11 +29,50 @@ class IbkrFlexConnection(Block):
     query_id: str = Field(title="Query id", description="The number beside the query under Flex Queries")
     base_url: str = Field(default=flex.BASE_URL, title="Address", description="Leave as it is")
     asks_dates: bool = Field(default=True, title="Asks dates", description="Off: take the query's own period")
+    expires_on: date | None = Field(default=None, title="Expires on", description="To be warned before the token ends")
 
     def connection(self, name: str) -> Connection:
         """Give it as the flows take it."""
         token = self.token.get_secret_value().strip()
-        return ibkr_flex(name, token, self.query_id.strip(), self.base_url, asks_dates=self.asks_dates)
+        return ibkr_flex(
+            name,
+            token,
+            self.query_id.strip(),
+            self.base_url,
+            asks_dates=self.asks_dates,
+            expires_on=self.expires_on,
+        )
+
+
+class IbkrPortalConnection(Block):
+    """A Client Portal gateway of Interactive Brokers. There is no key: a person logs in to it with a browser."""
+
+    _block_type_name = "IBKR portal connection"
+    _block_type_slug = "ibkr-portal-connection"
+
+    base_url: str = Field(default=portal.BASE_URL, title="Address", description="Of the gateway")
+    certificate: str = Field(default="", title="Certificate", description="Path of the gateway's own, as PEM")
+    accounts: str = Field(default="", title="Accounts", description="With commas between; all when left out")
+    may_compete: bool = Field(
+        default=False, title="Takes over", description="Whether it may take the session from TWS or the mobile app"
+    )
+    keeps_alive: bool = Field(
+        default=True, title="Keeps awake", description="Between syncs, while `fillhouse live` runs"
+    )
+    region: Region = Field(default=Region.NORTH_AMERICA, title="Region", description="Whose maintenance windows count")
+    maintenance: str = Field(default="", title="Maintenance", description="Other windows than the region's")
+
+    def connection(self, name: str) -> Connection:
+        """Give it as the flows take it."""
+        return ibkr_portal(
+            name,
+            self.base_url,
+            certificate=Path(self.certificate) if self.certificate.strip() else None,
+            accounts=self.accounts,
+            may_compete=self.may_compete,
+            keeps_alive=self.keeps_alive,
+            maintenance=self.maintenance.strip() or self.region,
+        )
 
 
 class KrakenConnection(Block):
@@ -53,7 +96,8 @@ class KrakenConnection(Block):
         return kraken(name, key, secret, otp=otp, tier=self.tier, account=self.account, base_url=self.base_url)
 
 
-BLOCKS: tuple[type[IbkrFlexConnection | KrakenConnection], ...] = (IbkrFlexConnection, KrakenConnection)
+Stored = IbkrFlexConnection | IbkrPortalConnection | KrakenConnection
+BLOCKS: tuple[type[Stored], ...] = (IbkrFlexConnection, IbkrPortalConnection, KrakenConnection)
 
 
 def every_connection(names: Sequence[str] | None = None) -> list[Connection]:
@@ -70,7 +114,7 @@ def stored_connections() -> list[Connection]:
     return [connection for block in BLOCKS for connection in _stored(block)]
 
 
-def _stored(block: type[IbkrFlexConnection | KrakenConnection]) -> list[Connection]:
+def _stored(block: type[Stored]) -> list[Connection]:
     slug = str(block._block_type_slug)  # noqa: SLF001  (so Prefect keeps it)
     with get_client(sync_client=True) as client:
         try:
@@ -81,7 +125,7 @@ def _stored(block: type[IbkrFlexConnection | KrakenConnection]) -> list[Connecti
     return [_load(block, document.name) for document in documents if document.name]
 
 
-def _load(block: type[IbkrFlexConnection | KrakenConnection], name: str) -> Connection:
+def _load(block: type[Stored], name: str) -> Connection:
     loaded = block.load(name)
-    assert isinstance(loaded, IbkrFlexConnection | KrakenConnection)  # noqa: S101  (the synchronous call)
+    assert isinstance(loaded, Stored)  # noqa: S101  (the synchronous call)
     return loaded.connection(name)

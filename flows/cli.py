@@ -248,6 +248,40 @@ def _exit_code(state: Any) -> int:
     return 0 if state.is_completed() else LOOK
 
 
+@app.command("reauth-check")
+def reauth_check(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; all when none.")] = None,
+) -> None:
+    """Find out who must log in or renew what, now."""
+    from flows.connections import prefer_quiet_prefect  # noqa: PLC0415
+
+    prefer_quiet_prefect(_home())
+    from flows.reauth_check import reauth_check as run  # noqa: PLC0415
+
+    _flow(lambda: run(names or None, return_state=True))
+
+
+@app.command()
+def live(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; all when none.")] = None,
+) -> None:
+    """Keep the sessions awake that are wanted so, until Ctrl-C; without it they are opened anew for each sync."""
+    from flows.connections import prefer_quiet_prefect  # noqa: PLC0415
+
+    prefer_quiet_prefect(_home())
+    from flows.blocks import every_connection  # noqa: PLC0415
+    from flows.live import live as keep  # noqa: PLC0415
+
+    chosen = [connection for connection in every_connection(names or None) if connection.keeps_alive]
+    if not chosen:
+        raise questions.BadInput("There is no connection with a session to keep awake.")
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    console.line(f"Keeping awake: {', '.join(connection.name for connection in chosen)}. Ctrl-C ends it.")
+    keep(_home(), chosen, ended, say=console.line)
+
+
 @app.command()
 def renormalize() -> None:
     """Rebuild every table from the landed replies, without the network, and say what differs."""

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ DEFAULT_HOME = "data"
 RETRY_DELAYS = (20.0, 60.0, 180.0)
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 REMEDY = (
-    "Set FILLHOUSE_IBKR_FLEX_TOKEN and FILLHOUSE_IBKR_FLEX_QUERY_ID, or FILLHOUSE_KRAKEN_KEY and FILLHOUSE_KRAKEN_SECRET, "
-    "in the environment or in a file .env, or save a block of the type 'IBKR Flex connection' or 'Kraken connection' in "
-    "Prefect."
+    "Set FILLHOUSE_IBKR_FLEX_TOKEN and FILLHOUSE_IBKR_FLEX_QUERY_ID, or FILLHOUSE_IBKR_PORTAL_BASE_URL, or "
+    "FILLHOUSE_KRAKEN_KEY and FILLHOUSE_KRAKEN_SECRET, in the environment or in a file .env, or save a block of the type "
+    "'IBKR Flex connection', 'IBKR portal connection' or 'Kraken connection' in Prefect."
 )
 
 
@@ -37,6 +38,8 @@ class Connection:
     kind: str
     credentials: Any = field(repr=False)
     asks_dates: bool = True  # False: the broker answers for a period of its own, whatever is asked
+    expires_on: date | None = None  # of the token, where its owner said so
+    keeps_alive: bool = False  # whether its session is wanted awake between syncs
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -70,6 +73,7 @@ def settings() -> Any:
     from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError  # noqa: PLC0415
 
     from connectors.ibkr_flex.endpoints import BASE_URL as IBKR_FLEX_URL  # noqa: PLC0415
+    from connectors.ibkr_portal.maintenance import Region  # noqa: PLC0415
     from connectors.kraken.endpoints import BASE_URL as KRAKEN_URL  # noqa: PLC0415
     from connectors.kraken.endpoints import Tier  # noqa: PLC0415
 
@@ -89,6 +93,15 @@ def settings() -> Any:
         ibkr_flex_confirms_query_id: str | None = None  # a second connection, "<name>-confirms"
         ibkr_flex_base_url: str = IBKR_FLEX_URL
         ibkr_flex_asks_dates: bool = True
+        ibkr_flex_token_expires: date | None = None  # the broker does not tell; then it is warned of in time
+        ibkr_portal_name: str = "ibkr-portal"
+        ibkr_portal_base_url: str | None = None  # of the gateway: https://localhost:5000/v1/api
+        ibkr_portal_certificate: Path | None = None  # the gateway's own, as PEM
+        ibkr_portal_accounts: str = ""  # with commas between; all under the login when left out
+        ibkr_portal_compete: bool = False  # whether a session may be taken from TWS or the mobile app
+        ibkr_portal_keep_alive: bool = True
+        ibkr_portal_region: Region = Region.NORTH_AMERICA  # whose maintenance windows count
+        ibkr_portal_maintenance: str = ""  # other windows: "sun-fri 00:15-01:45 America/New_York; ..."
         kraken_name: str = "kraken"
         kraken_key: SecretStr | None = None
         kraken_secret: SecretStr | None = None
@@ -134,7 +147,7 @@ def connections(names: Sequence[str] | None = None, stored: Iterable[Connection]
 def from_environment() -> list[Connection]:
     """Give the connections that the variables describe."""
     said = settings()
-    return [*_ibkr_flex_of(said), *_kraken_of(said)]
+    return [*_ibkr_flex_of(said), *_ibkr_portal_of(said), *_kraken_of(said)]
 
 
 def _ibkr_flex_of(said: Any) -> list[Connection]:
@@ -148,16 +161,72 @@ def _ibkr_flex_of(said: Any) -> list[Connection]:
         missing = "FILLHOUSE_IBKR_FLEX_QUERY_ID" if token else "FILLHOUSE_IBKR_FLEX_TOKEN"
         raise NotConfigured(f"The connection {said.ibkr_flex_name} is incomplete: {missing} is not set.")
     return [
-        ibkr_flex(name, token, query, said.ibkr_flex_base_url, asks_dates=said.ibkr_flex_asks_dates)
+        ibkr_flex(
+            name,
+            token,
+            query,
+            said.ibkr_flex_base_url,
+            asks_dates=said.ibkr_flex_asks_dates,
+            expires_on=said.ibkr_flex_token_expires,
+        )
         for name, query in queries.items()
     ]
 
 
-def ibkr_flex(name: str, token: str, query_id: str, base_url: str, *, asks_dates: bool) -> Connection:
+def ibkr_flex(
+    name: str, token: str, query_id: str, base_url: str, *, asks_dates: bool, expires_on: date | None = None
+) -> Connection:
     """Make a connection to a query of the Flex Web Service."""
     from connectors.ibkr_flex.endpoints import Credentials  # noqa: PLC0415
 
-    return Connection(name, "ibkr_flex", Credentials(token, query_id, base_url.rstrip("/"), asks_dates), asks_dates)
+    credentials = Credentials(token, query_id, base_url.rstrip("/"), asks_dates)
+    return Connection(name, "ibkr_flex", credentials, asks_dates, expires_on)
+
+
+def _ibkr_portal_of(said: Any) -> list[Connection]:
+    if not said.ibkr_portal_base_url:
+        return []
+    return [
+        ibkr_portal(
+            said.ibkr_portal_name,
+            said.ibkr_portal_base_url,
+            certificate=said.ibkr_portal_certificate,
+            accounts=said.ibkr_portal_accounts,
+            may_compete=said.ibkr_portal_compete,
+            keeps_alive=said.ibkr_portal_keep_alive,
+            maintenance=said.ibkr_portal_maintenance or said.ibkr_portal_region,
+        )
+    ]
+
+
+def ibkr_portal(
+    name: str,
+    base_url: str,
+    *,
+    certificate: Path | None,
+    accounts: str,
+    may_compete: bool,
+    keeps_alive: bool,
+    maintenance: str,
+) -> Connection:
+    """Make a connection to a Client Portal gateway; `maintenance` is a region's name, or windows as a person writes them."""
+    from connectors.ibkr_portal.endpoints import Credentials  # noqa: PLC0415
+    from connectors.ibkr_portal.maintenance import REGIONS, of  # noqa: PLC0415
+
+    if certificate is not None and not certificate.expanduser().is_file():
+        raise NotConfigured(f"The connection {name}: there is no certificate {certificate}.")
+    try:
+        windows = REGIONS.get(maintenance) or of(maintenance)
+    except ValueError as exc:
+        raise NotConfigured(f"The connection {name}: {exc}") from None
+    credentials = Credentials(
+        base_url.rstrip("/"),
+        tuple(account.strip() for account in accounts.split(",") if account.strip()),
+        may_compete,
+        certificate.expanduser() if certificate else None,
+        windows,
+    )
+    return Connection(name, "ibkr_portal", credentials, keeps_alive=keeps_alive)
 
 
 def _kraken_of(said: Any) -> list[Connection]:

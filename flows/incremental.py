@@ -47,6 +47,7 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
     end = policy.span(None, None, moment, is_open_always=broker.is_open_always)
     first = coverage.first_covered(con, connection.name)
     wanted = Asked(first or max(end.since, end.until - FIRST_DAYS), end.until, end.is_up_to_now)
+    wanted = sync.within_reach(broker, wanted, moment)
     parts = sync.missing(con, connection, wanted)
     if not broker.is_open_always and coverage.was_asked_since(
         con, connection.name, end.until, moment - policy.PATIENCE

@@ -21,6 +21,7 @@ LAST_ZONE = ZoneInfo("America/New_York")  # where the brokers' day ends last
 NO_STATEMENT = frozenset({("ibkr_flex", NOT_AVAILABLE)})
 MOST_TROUBLES_IN_A_ROW = 2
 CLOCKS_APART = timedelta(minutes=5)  # more than that between a broker's clock and ours is worth a gap
+NOTICES = (30, 7, 1)  # days before a token expires
 PATIENCE = timedelta(hours=1)  # before a day that a broker has not finished is asked for again
 
 
@@ -99,6 +100,13 @@ def ends_sync(error: ConnectorError, in_a_row: int) -> bool:
 def state_after(error: ConnectorError | None) -> State:
     """Give the state an error leaves its connection in."""
     return STATES[type(error)] if error is not None else State.ACTIVE
+
+
+def notice_of(expires_on: date | None, today: date) -> int | None:
+    """Tell which of the warnings is due for a token that ends then, in days ahead; None while it is good for longer."""
+    if expires_on is None:
+        return None
+    return min((days for days in NOTICES if (expires_on - today).days <= days), default=None)
 
 
 def worst_error(errors: Sequence[ConnectorError]) -> ConnectorError | None:

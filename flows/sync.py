@@ -25,7 +25,7 @@ from flows.policy import Outcome, State
 from flows.report import Summary
 from flows.steps import Question, Way
 from warehouse import connections as states
-from warehouse import coverage, db
+from warehouse import coverage, db, instruments
 from warehouse.connections import KnownState
 from warehouse.coverage import Asked
 
@@ -62,24 +62,73 @@ def sync(where: Path, connection: Connection, planned: Planner, *, insists: bool
             return _still_so(connection.name, before)
         with db.writer(where) as con:
             plan = planned(con, connection, steps.utc_now())
+        unready = check_session(where, connection)
+        if unready is not None:
+            return _outcome(
+                where, connection, plan, before=before, error=unready, moment=_record(where, connection, unready)
+            )
         if plan.wants_names and plan.questions:
             _ask_names(where, connection)
         errors, loaded = _ask(where, connection, plan.questions)
+        if loaded:
+            errors += _describe(where, connection)
         moment = steps.utc_now()
         error = policy.worst_error(errors)
-        if loaded or error is not None:
-            state = policy.state_after(error)
-            tasks.record_state(
-                where,
-                connection.name,
-                connection.kind,
-                connection.key,
-                state,
-                error=error,
-                moment=moment,
-                success=error is None,
-            )
+        if loaded or error is not None or connector(connection.kind).preflight:
+            moment = _record(where, connection, error)
         return _outcome(where, connection, plan, before=before, error=error, moment=moment)
+
+
+def check(where: Path, connection: Connection) -> Outcome:
+    """Find out how a connection is, and record it: where the broker has a session, by asking; else by what is known."""
+    with steps.holding(where, connection.name, get_run_logger().info):
+        before = _state_before(where, connection.name)
+        if before and _is_silent(connection, before, insists=False):
+            return _still_so(connection.name, before)
+        if connector(connection.kind).preflight is None:
+            return (
+                _still_so(connection.name, before) if before else Outcome(connection.name, State.ACTIVE, entered=False)
+            )
+        error = check_session(where, connection)
+        moment = _record(where, connection, error, success=False)
+        return Outcome(
+            connection=connection.name,
+            state=policy.state_after(error),
+            entered=before is None or before.state != policy.state_after(error),
+            reason=error.message if error else "",
+            remedy=error.remedy if error else "",
+            retry_at=policy.retry_at(error, moment),
+        )
+
+
+def check_session(where: Path, connection: Connection) -> ConnectorError | None:
+    """Ask whether the session is ready, where the broker has one; gives why it is not."""
+    if connector(connection.kind).preflight is None:
+        return None
+    try:
+        fetched = tasks.check_session(where, connection.name, str(flow_run.id), str(flow_run.flow_name))
+    except ConnectorError as error:
+        return error
+    steps.load_conversation(where, fetched.conversation_id)
+    return None
+
+
+def _record(
+    where: Path, connection: Connection, error: ConnectorError | None, *, success: bool | None = None
+) -> datetime:
+    """Record how a connection is now; gives the moment."""
+    moment = steps.utc_now()
+    tasks.record_state(
+        where,
+        connection.name,
+        connection.kind,
+        connection.key,
+        policy.state_after(error),
+        error=error,
+        moment=moment,
+        success=error is None if success is None else success,
+    )
+    return moment
 
 
 def missing(con: duckdb.DuckDBPyConnection, connection: Connection, asked: Asked) -> list[Asked]:
@@ -90,8 +139,17 @@ def missing(con: duckdb.DuckDBPyConnection, connection: Connection, asked: Asked
     )
 
 
+def within_reach(broker: Connector, asked: Asked, moment: datetime) -> Asked:
+    """Leave out what is further back than the broker tells anything of; nothing may be left."""
+    if broker.reach is None:
+        return asked
+    return replace(asked, since=min(max(asked.since, moment.replace(tzinfo=None) - broker.reach), asked.until))
+
+
 def cut(broker: Connector, connection: Connection, parts: Sequence[Asked]) -> list[Window]:
     """Cut what is missing into the broker's questions. Where the broker takes no dates there is only one question."""
+    if broker.reach is not None and parts:  # it tells the same last days, whatever it is asked
+        return list(broker.windows(min(part.since for part in parts), max(part.until for part in parts)))
     windows = [window for part in parts for window in broker.windows(part.since, part.until)]
     return windows if connection.asks_dates else windows[-1:]
 
@@ -100,6 +158,8 @@ def _is_silent(connection: Connection, before: KnownState, *, insists: bool) -> 
     """Tell whether nothing is asked: the broker wants silence, or a person was told what to do and has not done it."""
     if before.state == State.RATE_LIMITED:
         return before.retry_at is not None and before.retry_at > steps.utc_now()
+    if connector(connection.kind).preflight is not None:  # which tells whether somebody has logged in
+        return False
     return before.state == State.NEEDS_REAUTH and not insists and before.key == connection.key
 
 
@@ -110,6 +170,24 @@ def _ask_names(where: Path, connection: Connection) -> None:
         steps.load_conversation(where, fetched.conversation_id)
     except ConnectorError as error:
         get_run_logger().warning("%s: no listing of instruments: %s", connection.name, error)
+
+
+def _describe(where: Path, connection: Connection) -> list[ConnectorError]:
+    """Ask what the contracts are that no record describes yet. Their fills are loaded all the same."""
+    broker = connector(connection.kind)
+    if broker.describe is None:
+        return []
+    with db.writer(where) as con:
+        unknown = instruments.undescribed(con, broker.broker)
+    if not unknown:
+        return []
+    try:
+        fetched = tasks.describe(where, connection.name, unknown, str(flow_run.id), str(flow_run.flow_name))
+        steps.load_conversation(where, fetched.conversation_id)
+    except ConnectorError as error:
+        get_run_logger().warning("%s: %d contracts are not described: %s", connection.name, len(unknown), error)
+        return [error] if policy.state_after(error) in (State.RATE_LIMITED, State.NEEDS_REAUTH) else []
+    return []
 
 
 def _ask(where: Path, connection: Connection, questions: Sequence[Question]) -> tuple[list[ConnectorError], int]:

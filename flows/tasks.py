@@ -10,7 +10,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from connectors.errors import ConnectorError
-from flows import policy, steps
+from flows import changes, policy, steps
 from flows.blocks import every_connection
 from flows.policy import State
 from flows.steps import Question
@@ -43,10 +43,7 @@ def fetch_window(home: Path, connection: str, question: Question, run_id: str, f
         is_up_to_now=question.is_up_to_now,
         say=get_run_logger().info,
     )
-    if fetched.error is not None:
-        steps.load_conversation(home, fetched.conversation_id)
-        raise fetched.error
-    return fetched
+    return _landed(home, fetched)
 
 
 @task(task_run_name="fetch names {connection}", cache_policy=NO_CACHE, persist_result=False)
@@ -55,6 +52,31 @@ def fetch_names(home: Path, connection: str, run_id: str, flow: str) -> steps.Fe
     asked = every_connection([connection])[0]
     fetched = steps.fetch(home, asked.kind, asked.name, asked.credentials, None, run_id, flow=flow)
     if fetched.error is not None:
+        raise fetched.error
+    return fetched
+
+
+@task(task_run_name="check {connection}", cache_policy=NO_CACHE, persist_result=False)
+def check_session(home: Path, connection: str, run_id: str, flow: str) -> steps.Fetched:
+    """Ask whether the connection's session is ready, and land the answer; raises why it is not."""
+    asked = every_connection([connection])[0]
+    fetched = steps.fetch(home, asked.kind, asked.name, asked.credentials, None, run_id, flow=flow, checks_session=True)
+    return _landed(home, fetched)
+
+
+@task(task_run_name="describe {connection}", cache_policy=NO_CACHE, persist_result=False)
+def describe(home: Path, connection: str, instruments: list[str], run_id: str, flow: str) -> steps.Fetched:
+    """Ask what some instruments are, by the broker's ids of them, and land the answer."""
+    asked = every_connection([connection])[0]
+    return _landed(
+        home, steps.fetch(home, asked.kind, asked.name, asked.credentials, None, run_id, flow=flow, about=instruments)
+    )
+
+
+def _landed(home: Path, fetched: steps.Fetched) -> steps.Fetched:
+    """Load what a conversation landed before its error is raised."""
+    if fetched.error is not None:
+        steps.load_conversation(home, fetched.conversation_id)
         raise fetched.error
     return fetched
 
@@ -77,8 +99,9 @@ def record_state(
     moment: datetime,
     success: bool,
 ) -> None:
-    """Record a connection's state; readers are shown it when it is news."""
+    """Record a connection's state; readers are shown it when it is news, and whoever listens hears of each change once."""
     with db.writer(home) as con:
+        before = connections.state_of(con, connection)
         connections.record_state(
             con,
             connection,
@@ -91,3 +114,4 @@ def record_state(
             retry_at=policy.retry_at(error, moment),
             success=success,
         )
+    changes.tell(connection, before.state if before else None, state, error)

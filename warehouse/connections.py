@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import duckdb
 
@@ -90,6 +90,36 @@ def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | No
     return KnownState(
         key, state, reason, remedy, checked_at.replace(tzinfo=UTC), _aware(last_success_at), _aware(retry_at)
     )
+
+
+def note_expiry(
+    con: duckdb.DuckDBPyConnection, connection: str, expires_on: date, ahead: int, moment: datetime
+) -> bool:
+    """Note that a token's end so many days ahead is to be said; False if that was said before."""
+    with transaction(con):
+        said = con.execute(
+            "select 1 from token_notices where connection = ? and days <= ?", [connection, ahead]
+        ).fetchall()
+        if not said:
+            con.execute(
+                "insert into token_notices values (?, ?, ?, ?)", [connection, expires_on, ahead, _naive(moment)]
+            )
+            note_change(con)
+    return not said
+
+
+def forget_expiry(con: duckdb.DuckDBPyConnection, connection: str, expires_on: date | None) -> None:
+    """Forget what was said of another day: the token was renewed."""
+    stale = con.execute(
+        "select 1 from token_notices where connection = ? and expires_on is distinct from ?", [connection, expires_on]
+    ).fetchall()
+    if stale:
+        with transaction(con):
+            con.execute(
+                "delete from token_notices where connection = ? and expires_on is distinct from ?",
+                [connection, expires_on],
+            )
+            note_change(con)
 
 
 def totals_of(con: duckdb.DuckDBPyConnection, run_id: str, connection: str) -> Totals:

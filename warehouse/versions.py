@@ -135,7 +135,9 @@ placed as (
         *,
         row_number() over (
             partition by row_hash, source
-            order by clock, commission is not null, md5(row({", ".join(VERSIONED)})::varchar), md5(row({", ".join(IN_PLACE)})::varchar), told_at
+            order by clock, commission is not null, md5(row({", ".join(VERSIONED)})::varchar), md5(row({
+    ", ".join(IN_PLACE)
+})::varchar), told_at
         ) as place,
         case when not ends_with(instrument_id, ':' || symbol) then instrument_id end as told_instrument
     from replies

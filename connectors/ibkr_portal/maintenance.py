@@ -6,9 +6,11 @@ https://www.interactivebrokers.co.uk/en/software/systemStatus.php; the hours hav
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from enum import StrEnum
+from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -72,4 +74,16 @@ WEEKEND = "fri 23:00-03:00 America/New_York"
 NORTH_AMERICA = of(f"sun-fri 00:15-01:45 America/New_York; {WEEKEND}")
 EUROPE = of(f"sun-fri 06:25-07:45 Europe/Zurich; {WEEKEND}")
 ASIA_PACIFIC = of(f"sun-fri 04:45-06:05 Asia/Hong_Kong; sun-fri 20:15-21:15 Asia/Hong_Kong; {WEEKEND}")
-REGIONS = {"north-america": NORTH_AMERICA, "europe": EUROPE, "asia-pacific": ASIA_PACIFIC}
+
+
+class Region(StrEnum):
+    """Where the servers stand that a login connects to."""
+
+    NORTH_AMERICA = "north-america"
+    EUROPE = "europe"
+    ASIA_PACIFIC = "asia-pacific"
+
+
+REGIONS: Mapping[str, tuple[Maintenance, ...]] = MappingProxyType(
+    {Region.NORTH_AMERICA: NORTH_AMERICA, Region.EUROPE: EUROPE, Region.ASIA_PACIFIC: ASIA_PACIFIC}
+)

@@ -11,6 +11,7 @@ import polars as pl
 
 from connectors.connector import Reply
 from connectors.contract import DRIFT, FEE, INSTRUMENT, MONEY, STATEMENT, Normalized, check, read_decimals
+from connectors.errors import ContractViolation
 from connectors.ibkr_portal import dialect
 from connectors.ibkr_portal.replies import rows_of
 
@@ -29,10 +30,11 @@ CONTRACT_FIELDS = (
 def normalize(replies: Sequence[Reply]) -> Normalized:
     """Read lists of executions and descriptions of contracts. Raises `ContractViolation` for what is neither."""
     lists = [reply for reply in replies if reply.endpoint == "trades"]
-    told = [(reply, rows_of(reply.body, reply.endpoint)) for reply in lists]
+    told = [(reply, held) for reply in lists if (held := _rows(reply)) is not None]
     rows = _read(told)
     reports, quarantine = check(_reports(rows))
-    described = [(reply, rows_of(reply.body, reply.endpoint)) for reply in replies if reply.endpoint == "secdef"]
+    contracts = [reply for reply in replies if reply.endpoint == "secdef"]
+    described = [(reply, held) for reply in contracts if (held := _rows(reply)) is not None]
     return Normalized(
         reports=reports,
         instruments=pl.concat([_traded(rows), _described(described)]).unique(
@@ -42,6 +44,16 @@ def normalize(replies: Sequence[Reply]) -> Normalized:
         quarantine=quarantine,
         drift=_drift(told),
     )
+
+
+def _rows(reply: Reply) -> list[Any] | None:
+    """Give the rows of an answer. One that was no answer was asked for again, if it came from the gateway; a file is refused."""
+    try:
+        return rows_of(reply.body, reply.endpoint)
+    except ContractViolation:
+        if reply.is_live:
+            return None
+        raise
 
 
 def _read(told: Sequence[tuple[Reply, list[Any]]]) -> pl.DataFrame:

@@ -249,4 +249,16 @@ select
         when 'not_printed' then 'Tick the box ' || field || ' in the Trades section of the query'
         else 'None: it is kept in the landed bytes'
     end as remedy
-from drift;
+from drift
+union all
+select
+    'token_expires' as kind,
+    'warning' as severity,
+    connection,
+    'The token of ' || connection || ' expires on ' || expires_on as what,
+    min(told_at) as since,
+    'Make a new one in Client Portal under Flex Web Service Configuration, and set the day it expires on' as remedy
+from token_notices
+group by
+    connection,
+    expires_on;
