@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -113,10 +112,10 @@ def _tickled(where: Path, connection: Connection, clock: Callable[[], datetime])
                 client=client,
                 limits=broker.limits,
                 landing=Unkept(),
-                pace=steps.pace_of(where, broker, connection.key, clock, time.sleep),
+                pace=steps.pace_of(where, broker, connection.key, clock, steps.wait),
                 nonces=Nonces(where / "pace" / f"{connection.key}.nonce", lambda: clock().timestamp()),
                 clock=clock,
-                sleep=time.sleep,
+                sleep=steps.wait,
                 tally=http.Tally(),
             )
     except ConnectorError as error:

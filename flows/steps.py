@@ -61,9 +61,25 @@ class Question:
         return f"{self.window} by export" if self.way is Way.EXPORT else str(self.window)
 
 
+@dataclass(slots=True)
+class Time:
+    """Where the time comes from, and how it is waited for: this machine's clock, unless told otherwise."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+
+TIME = Time()
+
+
 def utc_now() -> datetime:
     """Give the time, aware."""
-    return datetime.now(UTC)
+    return TIME.now()
+
+
+def wait(seconds: float) -> None:
+    """Let time pass."""
+    TIME.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +106,7 @@ def fetch(
     about: Sequence[str] = (),
     checks_session: bool = False,
     clock: Callable[[], datetime] = utc_now,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = wait,
     on_wait: Callable[[Pause], None] = lambda _pause: None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Fetched:
