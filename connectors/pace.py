@@ -13,6 +13,8 @@ from connectors.connector import Limit
 from connectors.errors import RateLimited
 from connectors.wire import REMEMBERED_SECONDS, Call
 
+SHORTEST_WAIT = 0.001  # what floating point leaves over is no reason to ask again and again
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -31,6 +33,7 @@ class Pace:
             seconds = self._claim(endpoint)
             if seconds <= 0:
                 return waited
+            seconds = max(seconds, SHORTEST_WAIT)
             self.sleep(seconds)
             waited += seconds
 

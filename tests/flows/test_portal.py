@@ -88,3 +88,93 @@ def test_a_sync_brings_the_last_days_of_every_account(desk: Desk) -> None:
     assert desk.gateway.session.kicked_out == []
     assert desk.ask("select count(*) from fills where currency is null or status <> 'provisional'") == [(0,)]
     print(desk.calls()); print(desk.ask("select * from data_health")); print(desk.ask("from coverage"))
+
+
+def test_two_empty_lists_mean_that_there_are_none(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    before = len(desk.gateway.log)
+    desk.clock.advance(60)
+    desk.sync()
+    assert [path for path in desk.calls(before) if path == "/iserver/account/trades"] == ["/iserver/account/trades"] * 3
+
+
+def test_without_a_login_a_person_is_called_once_and_nothing_else_is_asked(desk: Desk) -> None:
+    first = desk.sync()
+    assert (first.name, first.is_failed()) == ("NeedsReauth", True)
+    [(state, reason, remedy)] = desk.ask(STATE)
+    assert state == "needs_reauth"
+    assert "log in" in f"{reason} {remedy}".lower()
+    for _ in range(3):
+        desk.clock.advance(QUARTER)
+        again = desk.sync()
+        assert (again.name, again.is_failed()) == ("NeedsReauth", False)
+    assert desk.calls() == ["/iserver/auth/status"] * 4
+    desk.gateway.log_in()
+    desk.clock.advance(QUARTER)
+    assert desk.sync().name == "Completed"
+    assert desk.fills() >= desk.book()
+
+
+def test_a_session_that_tws_holds_is_not_taken(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    desk.gateway.session.tws_logs_in()
+    desk.clock.advance(QUARTER)
+    before = len(desk.gateway.log)
+    state = desk.sync()
+    assert state.name == "NeedsReauth"
+    assert "TWS" in state.message
+    assert desk.calls(before) == ["/iserver/auth/status"]
+    assert desk.gateway.session.kicked_out == []
+
+
+def test_a_session_may_be_taken_where_the_user_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILLHOUSE_IBKR_PORTAL_COMPETE", "true")
+    desk.gateway.log_in()
+    desk.gateway.session.tws_logs_in()
+    assert desk.sync().name == "Completed"
+    assert len(desk.gateway.session.kicked_out) == 1
+
+
+def test_a_penalty_box_means_silence_for_all(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    desk.gateway.faults.on("http_429", path="/iserver/account/trades", calls=1)
+    desk.clock.advance(QUARTER)
+    assert desk.sync().name == "RateLimited"
+    before = len(desk.gateway.log)
+    for _ in range(2):
+        desk.clock.advance(300)
+        assert desk.sync().name == "RateLimited"
+        assert desk.check().name == "RateLimited"
+    assert desk.calls(before) == []
+    assert desk.gateway.pacing.calls_in_box == 0
+    desk.clock.advance(600)
+    assert desk.sync().name == "Completed"
+
+
+def test_maintenance_is_no_failure(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    desk.clock.advance((datetime(2026, 3, 6, 5, 30, tzinfo=UTC) - desk.clock()).total_seconds())  # 00:30 in New York
+    desk.gateway.log_in()
+    desk.gateway.faults.on("http_503", path="/iserver/auth/status", calls=1)
+    state = desk.sync()
+    assert (state.name, state.is_failed()) == ("Degraded", False)
+    assert "maintenance until 01:45" in state.message
+    desk.clock.advance(QUARTER)
+    assert desk.sync().name == "Completed"
+
+
+def test_an_opening_that_does_not_help_is_not_repeated_at_once(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.gateway.faults.on("compete_false_refused", path="/iserver/auth/ssodh/init")
+    desk.sync()
+    for _ in range(20):
+        desk.clock.advance(60)
+        desk.check()
+    openings = [call.at for call in desk.gateway.log if call.path.endswith("/ssodh/init")]
+    waits = [(later - earlier).total_seconds() for earlier, later in zip(openings, openings[1:], strict=False)]
+    assert len(openings) <= 6
+    assert waits == sorted(waits)
