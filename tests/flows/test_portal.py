@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +47,24 @@ class Desk:
 
     def fills(self) -> set[tuple[Any, ...]]:
         return set(
-            self.ask("select account, exec_id || '.' || lpad(exec_rev::varchar, 2, '0'), signed_qty, last_px from fills")
+            self.ask(
+                "select account, exec_id || '.' || lpad(exec_rev::varchar, 2, '0'), signed_qty, last_px from fills"
+            )
         )
 
     def book(self) -> set[tuple[Any, ...]]:
-        """What the gateway's book says of the days that it tells."""
+        """Give what the gateway's book says of the days that it tells."""
         first = self.clock() - timedelta(days=6)
         return {
-            (account, row["exec_id"], Decimal(row["quantity"]) * (1 if row["side"] == "BUY" else -1), Decimal(row["price"]))
+            (
+                account,
+                row["exec_id"],
+                Decimal(str(row["quantity"])) * (1 if row["side"] == "BUY" else -1),
+                Decimal(str(row["price"])),
+            )
             for account, rows in self.gateway.tell_book()["ibkr_portal"].items()
             for row in rows
-            if datetime.fromisoformat(row["time"]) >= first
+            if datetime.fromisoformat(str(row["time"])) >= first
         }
 
 
@@ -87,7 +95,6 @@ def test_a_sync_brings_the_last_days_of_every_account(desk: Desk) -> None:
     assert desk.gateway.pacing.violations == []
     assert desk.gateway.session.kicked_out == []
     assert desk.ask("select count(*) from fills where currency is null or status <> 'provisional'") == [(0,)]
-    print(desk.calls()); print(desk.ask("select * from data_health")); print(desk.ask("from coverage"))
 
 
 def test_two_empty_lists_mean_that_there_are_none(desk: Desk) -> None:
@@ -175,6 +182,6 @@ def test_an_opening_that_does_not_help_is_not_repeated_at_once(desk: Desk) -> No
         desk.clock.advance(60)
         desk.check()
     openings = [call.at for call in desk.gateway.log if call.path.endswith("/ssodh/init")]
-    waits = [(later - earlier).total_seconds() for earlier, later in zip(openings, openings[1:], strict=False)]
+    waits = [(later - earlier).total_seconds() for earlier, later in pairwise(openings)]
     assert len(openings) <= 6
     assert waits == sorted(waits)
