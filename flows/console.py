@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 5000
 PIPE_WIDTH = 160  # a line's length where there is no terminal to ask
 GUTTER = 2
+NO_CLOCK = datetime(1970, 1, 1, tzinfo=UTC)  # where a reply does not say when it was written
 BEGIN = """Nothing has been loaded yet. To begin:
   fillhouse import --broker ibkr_flex FILE...   a Flex statement you have downloaded
   fillhouse backfill                            the whole history, from the broker
@@ -240,9 +241,11 @@ def family(found: Family) -> None:
 
 def _revision(revision: Revision) -> None:
     told = revision.report
+    clock = told["clock_first"]
+    written = f", written by the broker {shown(clock)}: " if clock and clock.year > NO_CLOCK.year else ": "
     line(
-        f"- {told['row_key']} version {told['version']} by {told['source']}, told {shown(told['first_seen_at'])}, "
-        f"written by the broker {shown(told['clock_first'])}: {told['exec_type']} {shown(told['side'])} "
+        f"- {told['row_key']} version {told['version']} by {told['source']}, told {shown(told['first_seen_at'])}"
+        f"{written}{told['exec_type']} {shown(told['side'])} "
         f"{shown(told['last_qty'])} at {shown(told['last_px'])} {shown(told['currency'])}, "
         f"commission {shown(told['commission'])} {shown(told['comm_currency'])}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import duckdb
 
 Row = dict[str, Any]
+
+ROWS = ("trades", "ledger", "items", "secdef")  # what replies call the rows they wrap
 
 ISO = "replace(strftime(#{place}, '%Y-%m-%dT%H:%M:%S.%f{suffix}'), '.000000', '')"
 ZONES = re.compile(r"\bat\s+time\s+zone\b|\btimezone\s*\(", re.IGNORECASE)
@@ -369,11 +372,14 @@ def _bodies(home: Path) -> Callable[[str, str], bytes | None]:
 
 
 def raw_elements(body: bytes, raw_row: int, source: str | None = None) -> list[str]:
-    """Find the element that is the `raw_row`-th of execution level; trades and confirmations are counted apart.
+    """Find the row of a reply: the element that is the `raw_row`-th of execution level, or the object at that place.
 
-    Where the channel is not known (a rejected row) a body that holds both kinds gives both.
+    Trades and confirmations are counted apart; where the channel is not known (a rejected row) a body that holds both
+    kinds gives both.
     """
     text = body.decode("utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", errors="replace")
+    if text.lstrip()[:1] in ("{", "["):
+        return _json_rows(text, raw_row)
     wanted = ["Trade", "TradeConfirm"] if source is None else ["TradeConfirm" if source.endswith("_tcf") else "Trade"]
     found, seen = [], Counter[str]()
     for element in ELEMENT.finditer(text):
@@ -383,3 +389,32 @@ def raw_elements(body: bytes, raw_row: int, source: str | None = None) -> list[s
                 found.append(element[0])
             seen[element[1]] += 1
     return found
+
+
+def _json_rows(text: str, raw_row: int) -> list[str]:
+    """Find the object at a place of the innermost list (or table by id) that a reply of JSON wraps, as printed but for blanks."""
+    try:
+        held = json.loads(text, parse_float=_Printed, parse_int=_Printed)
+    except json.JSONDecodeError:
+        return []
+    if isinstance(held, dict):
+        held = held.get("result", held)
+    if isinstance(held, dict):
+        held = next((held[name] for name in ROWS if isinstance(held.get(name), list | dict)), held)
+    rows = [{name: row} for name, row in held.items()] if isinstance(held, dict) else held
+    return [_written(rows[raw_row])] if isinstance(rows, list) and raw_row < len(rows) else []
+
+
+class _Printed(str):
+    """A number as the broker printed it."""
+
+    __slots__ = ()
+
+
+def _written(value: Any) -> str:
+    """Write JSON again, its numbers as they were printed."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)}: {_written(held)}" for name, held in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    return str(value) if isinstance(value, _Printed) else json.dumps(value)

@@ -343,6 +343,24 @@ def test_elements_of_other_levels_are_not_counted() -> None:
     assert raw_elements(body, 1) == ['<Trade n="2"/>']
 
 
+@pytest.mark.parametrize(
+    ("body", "row"),
+    [
+        (b'[{"price": "1"}, {"price": 2.50, "size": 1e-7}]', '{"price": 2.50, "size": 1e-7}'),
+        (b'{"trades": [{"a": 1}, {"a": null}]}', '{"a": null}'),
+        (
+            b'{"error": [], "result": {"count": 2, "trades": {"T1": {"vol": "1"}, "T2": {"vol": "2.0"}}}}',
+            '{"T2": {"vol": "2.0"}}',
+        ),
+        (b'{"error": [], "result": {"T1": {"vol": "1"}, "T2": {"misc": [true]}}}', '{"T2": {"misc": [true]}}'),
+    ],
+)
+def test_a_row_of_json_is_shown_as_it_was_printed(body: bytes, row: str) -> None:
+    assert raw_elements(body, 1) == [row]
+    assert raw_elements(body, 2) == []
+    assert raw_elements(body[:-3], 1) == []
+
+
 def test_renormalize_and_compact_change_no_table(terminal: Terminal) -> None:
     terminal.run("import", *CHANGING)
     before = rows(terminal.home, "select * from fills order by row_key")
