@@ -35,15 +35,18 @@ def reauth_check(connections: list[str] | None = None) -> Any:
 
 
 def warn_of_expiry(where: Path, connection: Connection, today: date) -> None:
-    """Say 30, 7 and 1 days ahead that a token expires, each once; a renewed one is no longer spoken of."""
-    ends = connection.expires_on
-    ahead = policy.notice_of(ends, today)
+    """Say 30, 7 and 1 days ahead that a token expires, each once."""
+    ahead = due_notice(where, connection, today)
+    if ahead is not None and connection.expires_on is not None:
+        changes.tell_expiry(connection.name, connection.expires_on, ahead)
+
+
+def due_notice(where: Path, connection: Connection, today: date) -> int | None:
+    """Note which warning is to be given now, in days ahead; None if it was given. A renewed token is no longer spoken of."""
+    ahead = policy.notice_of(connection.expires_on, today)
     with db.writer(where) as con:
-        states.forget_expiry(con, connection.name, ends)
-        is_news = (
-            ends is not None
-            and ahead is not None
-            and states.note_expiry(con, connection.name, ends, ahead, steps.utc_now())
-        )
-    if is_news and ends is not None and ahead is not None:
-        changes.tell_expiry(connection.name, ends, ahead)
+        states.forget_expiry(con, connection.name, connection.expires_on)
+        if connection.expires_on is None or ahead is None:
+            return None
+        is_news = states.note_expiry(con, connection.name, connection.expires_on, ahead, steps.utc_now())
+    return ahead if is_news else None

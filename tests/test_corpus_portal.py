@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.errors import Transient
 from connectors.ibkr_portal import replies
 from connectors.ibkr_portal.replies import Tier
 from connectors.wire import Response
@@ -91,7 +92,7 @@ def test_recorded_sessions_are_ready(path: Path) -> None:
         if part in path.name
     )  # fmt: skip
     if "fail" in path.name:
-        with pytest.raises(replies.Transient):
+        with pytest.raises(Transient):
             replies.read(Response(200, {}, body), endpoint)
         return
     said = replies.read(Response(200, {}, body), endpoint)
