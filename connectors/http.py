@@ -15,7 +15,7 @@ from typing import Protocol
 import httpx
 
 from connectors.connector import Limits
-from connectors.errors import ContractViolation, RateLimited, Transient
+from connectors.errors import ContractViolation, RateLimited, Rejected, Transient
 from connectors.nonces import Nonces
 from connectors.pace import Pace
 from connectors.wire import MASK, Conversation, Pause, Request, Response
@@ -144,6 +144,12 @@ def _exchange(
     except httpx.HTTPError as exc:
         trouble = f"{type(exc).__name__}: no answer from {httpx.URL(request.url).host}"
         _land(landing, request, Response(0, {"x-trouble": trouble}, b""), requested_at, clock())
+        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+            raise Rejected(
+                f"{httpx.URL(request.url).netloc.decode()} shows a certificate that is not trusted.",
+                code="certificate",
+                remedy="If it is a gateway of your own, name its certificate in this connection.",
+            ) from exc
         raise Transient(f"{request.endpoint} got no answer ({type(exc).__name__}).", code=type(exc).__name__) from exc
     finally:
         _in_flight.reset(token)
