@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from connectors.checkup import Checkup, Finding
 from connectors.contract import Normalized
 from connectors.wire import Call, Conversation, Window
 
@@ -74,6 +75,10 @@ class Connector:
         None  # what instruments are, by the broker's ids of them
     )
     keep_alive: Callable[[Any], Conversation] | None = None  # what keeps a session from falling asleep
+    check: Callable[[Any, Sequence[Call], datetime], Checkup] | None = None  # is it set up as it must be?
+    examine: Callable[[Reply], Sequence[Finding] | None] | None = (
+        None  # what a reply with rows shows of the set-up; None for one without
+    )
     reference_endpoints: frozenset[str] = frozenset()  # whose latest replies are the context of all others
     fills_of_legs: Callable[[pl.DataFrame, Sequence[Reply]], pl.DataFrame] | None = None  # from ledger entries alone
     file_suffixes: frozenset[str] = (
@@ -83,6 +88,7 @@ class Connector:
     each_reply_stands: bool = False  # a reply is whole by itself, even in a conversation that failed
     overlap: timedelta = timedelta(0)  # how far behind the last answer a sync begins: what is told late
     is_open_always: bool = False  # trades on weekends too: no day without an answer is one without trades
+    fresh_within: timedelta | None = None  # how old its newest answer may be; None: it tells whole days, a day later
     reach: timedelta | None = None  # how far back the broker tells anything at all; None: to the beginning
     channels: tuple[frozenset[str], ...] = ()  # a window is covered when each of these has been, by any of its channels
     feed: Callable[..., Conversation] | None = None

@@ -14,11 +14,12 @@ from typing import Protocol
 
 import httpx
 
+from connectors.checkup import Checkup, Finding
 from connectors.connector import Limits
-from connectors.errors import ContractViolation, RateLimited, Rejected, Transient
+from connectors.errors import ContractViolation, RateLimited, Transient
 from connectors.nonces import Nonces
 from connectors.pace import Pace
-from connectors.wire import MASK, Conversation, Pause, Request, Response
+from connectors.wire import CERTIFICATE, MASK, Conversation, Pause, Request, Response
 
 KEPT_HEADERS = frozenset({"content-type", "content-length", "date", "retry-after", "server", "location"})
 
@@ -85,7 +86,7 @@ def client(limits: Limits, *, certificate: Path | None = None) -> Iterator[httpx
 
 
 def converse(
-    conversation: Conversation,
+    conversation: Conversation | Checkup,
     *,
     client: httpx.Client,
     limits: Limits,
@@ -95,6 +96,7 @@ def converse(
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
     on_wait: Callable[[Pause], None] = lambda _pause: None,
+    on_finding: Callable[[Finding], None] = lambda _finding: None,
     tally: Tally,
 ) -> None:
     """Run a conversation to its end, counting into `tally`. Raises what it raises; the generator is closed whatever happens.
@@ -108,6 +110,10 @@ def converse(
                 on_wait(step)
                 sleep(step.seconds)
                 tally.waited_seconds += step.seconds
+                step = conversation.send(None)
+                continue
+            if isinstance(step, Finding):
+                on_finding(step)
                 step = conversation.send(None)
                 continue
             tally.waited_seconds += pace.take_turn(step.endpoint)
@@ -144,18 +150,22 @@ def _exchange(
     except httpx.HTTPError as exc:
         trouble = f"{type(exc).__name__}: no answer from {httpx.URL(request.url).host}"
         _land(landing, request, Response(0, {"x-trouble": trouble}, b""), requested_at, clock())
-        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
-            raise Rejected(
-                f"{httpx.URL(request.url).netloc.decode()} shows a certificate that is not trusted.",
-                code="certificate",
-                remedy="If it is a gateway of your own, name its certificate in this connection.",
-            ) from exc
-        raise Transient(f"{request.endpoint} got no answer ({type(exc).__name__}).", code=type(exc).__name__) from exc
+        code = CERTIFICATE if _distrusts(exc) else type(exc).__name__
+        raise Transient(f"{request.endpoint} got no answer ({code}).", code=code) from exc
     finally:
         _in_flight.reset(token)
     response = replace(response, answered_at=clock())
     _land(landing, request, response, requested_at, response.answered_at)
     return response
+
+
+def _distrusts(exc: BaseException | None) -> bool:
+    """Tell whether there was no answer because the other side's certificate is none that is trusted."""
+    while exc is not None:
+        if isinstance(exc, ssl.SSLCertVerificationError):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False
 
 
 @contextmanager

@@ -14,6 +14,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeVar
 
 MASK = "***"
+CERTIFICATE = (
+    "certificate"  # the code of a `Transient`: there was no answer, for the other side is not known by its certificate
+)
 REMEMBERED_SECONDS = 600.0  # how long calls with a key are remembered for those who count them
 NEVER = datetime.min.replace(tzinfo=UTC)
 

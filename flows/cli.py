@@ -26,7 +26,6 @@ LOOK = 1
 BAD_INPUT = 2
 NEEDS_REAUTH = 3
 STOPPED = 130
-PUBLIC_TO_NOBODY = 0o077
 GOES_ON = "Stopped. What was landed is kept; the next run goes on from there."
 WHAT_THERE_IS = 'The tables: fillhouse sql "show tables"; their columns: fillhouse sql "describe fills".'
 
@@ -376,16 +375,21 @@ def _pipe(con: Any, question: str, form: Form) -> None:
 
 @app.command()
 def status() -> None:
-    """Show accounts, connections, gaps and findings, and what to do next."""
+    """Show accounts, each connection's state, how fresh its channels are, gaps and findings, and what to do next."""
+    from datetime import UTC  # noqa: PLC0415
+
+    from flows import screen  # noqa: PLC0415
     from warehouse import db, publish  # noqa: PLC0415
 
-    home = _home()
+    home, now = _home(), datetime.now(UTC)
     if not (home / db.READER).exists():
         console.line(console.BEGIN)
         return
+    with db.newest(home) as con:
+        newest = questions.newest(con)
     with db.reader(home) as con:
-        found = questions.status(con)
-    console.status(found, publish.published_at(home))
+        found = questions.status(con, newest, now)
+    screen.status(found, publish.published_at(home), now)
     if found.needs_reauth:
         raise typer.Exit(NEEDS_REAUTH)
     if found.something_is_wrong:
@@ -451,43 +455,15 @@ def sandbox(
 @app.command()
 def doctor() -> None:
     """Check what must be right before the first sync."""
-    results = [*_checks(_home())]
-    console.checks(results)
-    if not all(well for well, _ in results):
+    from connectors.checkup import Level  # noqa: PLC0415
+    from flows.doctor import examine  # noqa: PLC0415
+
+    worth_a_look = False
+    for found in examine(_home(), say=console.aside):
+        console.finding(found)
+        worth_a_look |= found.level in (Level.LOOK, Level.BAD)
+    if worth_a_look:
         raise typer.Exit(LOOK)
-
-
-def _checks(home: Path) -> list[tuple[bool, str]]:
-    """Check the folder, the mode of .env, the reader's file and what the queries print."""
-    from warehouse import db, publish  # noqa: PLC0415
-
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
-    results = [(there.is_dir() and os.access(there, os.W_OK | os.X_OK), f"{there} is a folder that can be written to")]
-    env = Path(".env")
-    if env.exists():
-        mode = env.stat().st_mode & 0o777
-        results.append((not mode & PUBLIC_TO_NOBODY, f".env has mode {mode:04o}; only you may read it: chmod 600 .env"))
-    results.append(_configured())
-    if not (home / db.READER).exists():
-        return [*results, (True, "nothing is loaded yet")]
-    with db.reader(home) as con:
-        silent = questions.rows(con, questions.NOT_PRINTED)
-    return [
-        *results,
-        (True, f"the reader's file was published {console.shown(publish.published_at(home))}"),
-        *((False, f"the {row['broker']} query does not print {row['fields']}: tick them in it") for row in silent),
-    ]
-
-
-def _configured() -> tuple[bool, str]:
-    """Check that the environment describes a connection; only the broker can tell whether its token is good."""
-    from flows.connections import NotConfigured, connections  # noqa: PLC0415
-
-    try:
-        names = ", ".join(connection.name for connection in connections())
-    except NotConfigured as exc:
-        return False, str(exc)
-    return True, f"configured: {names}; the first backfill shows whether the token is good"
 
 
 if __name__ == "__main__":

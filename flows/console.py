@@ -1,4 +1,4 @@
-"""What the command line prints: lines, tables, and one screen each for `status` and `explain`."""
+"""What the command line prints: lines, tables, and what `explain` shows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import typer
 if TYPE_CHECKING:
     import duckdb
 
-    from flows.questions import Family, Proof, Reply, Revision, Row, Status
+    from connectors.checkup import Finding
+    from flows.questions import Family, Proof, Reply, Revision, Row
     from flows.steps import Imported
     from warehouse.load import Loaded
 
@@ -43,6 +44,11 @@ def lines(texts: Iterable[str]) -> None:
 def error(text: str) -> None:
     """Print one line on stderr."""
     typer.echo(f"fillhouse: {' '.join(text.split())}", err=True)
+
+
+def aside(text: str) -> None:
+    """Print a line on stderr that is no answer: what is being waited for."""
+    typer.echo(text, err=True)
 
 
 def shown(value: Any) -> str:  # noqa: PLR0911  (one line a type)
@@ -110,19 +116,27 @@ def table(names: Sequence[str], rows: Sequence[Sequence[Any]], *, number: int = 
         _blocks(names, cells, number)
         return
     to_the_right = [any(isinstance(row[place], int | float | Decimal) for row in rows) for place in range(len(names))]
-    _grid(names, cells, to_the_right, file)
+    grid(names, cells, to_the_right, file)
 
 
-def _grid(names: Sequence[str], cells: list[list[str]], to_the_right: list[bool], file: TextIO | None) -> None:
+def grid(
+    names: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    to_the_right: Sequence[bool],
+    file: TextIO | None = None,
+    *,
+    wraps: bool = False,
+) -> None:
+    """Print cells in columns; where they are wider than the screen `wraps` breaks them within their columns."""
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    grid = Table(box=None, show_edge=False, padding=(0, GUTTER, 0, 0), pad_edge=False, header_style="bold")
+    printed = Table(box=None, show_edge=False, padding=(0, GUTTER, 0, 0), pad_edge=False, header_style="bold")
     for name, right in zip(names, to_the_right, strict=True):
-        grid.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
+        printed.add_column(Text(name), justify="right" if right else "left", no_wrap=not wraps)
     for row in cells:
-        grid.add_row(*(Text(cell) for cell in row))
-    _console(file, width=max(_console().width, 1 << 16) if _is_file(file) else None).print(grid)
+        printed.add_row(*(Text(cell) for cell in row))
+    _console(file, width=max(_console().width, 1 << 16) if _is_file(file) else None).print(printed)
 
 
 def _blocks(names: Sequence[str], cells: list[list[str]], number: int) -> None:
@@ -143,6 +157,11 @@ def _console(file: TextIO | None = None, width: int | None = None) -> Any:
     return made
 
 
+def width() -> int:
+    """Tell how long a line may be."""
+    return int(_console().width)
+
+
 def _is_file(file: TextIO | None) -> bool:
     return file is not None
 
@@ -159,60 +178,11 @@ def records(rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
     table(names, [["" if row[name] is None else row[name] for name in names] for row in rows])
 
 
-def status(found: Status, published_at: datetime | None) -> None:
-    """Print the state of the warehouse on one screen."""
-    if published_at:
-        moment = shown(published_at.replace(microsecond=0))
-        line(f"The reader's file was published {_age(published_at)} ago ({moment}).")
-    if found.holdings:
-        _section("Accounts", found.holdings)
-    if found.connections:
-        _section("Connections", found.connections, CONNECTION)
-    if found.channels:
-        _section("Read and verified without a gap", found.channels)
-    if found.gaps:
-        _list("Gaps", (f"{row['connection']}: {row['what']}" for row in found.gaps))
-    if found.findings:
-        _list("Findings", map(_finding, found.findings))
-    _list("Next", _next_steps(found))
-
-
-def _finding(row: Row) -> str:
-    others = " (others differ)" if row["remedies"] > 1 else ""
-    many = f"{row['severity']}: {row['findings']} x {row['kind']}, since {shown(row['since'])}"
-    return f"{many}, such as: {row['example']}\n    {row['remedy']}{others}"
-
-
-def _list(title: str, texts: Iterable[str]) -> None:
-    lines(["", title, *(f"  {text}" for text in texts)])
-
-
 def _section(title: str, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
     lines(["", title])
     records(rows, columns)
 
 
-def _next_steps(found: Status) -> Iterable[str]:
-    waiting = [row for row in found.connections if row["state"] not in (None, "active")]
-    for row in waiting:
-        yield f"{row['connection']} is {row['state']}: {row['reason'] or ''} {row['remedy'] or ''}".rstrip()
-    if found.gaps:
-        yield "fillhouse backfill   asks again for what is missing"
-    if any(row["remedies"] > 1 for row in found.findings):
-        yield 'fillhouse sql "select * from data_health order by severity"   every finding with its remedy'
-    if not waiting and not found.gaps:
-        yield 'fillhouse sql "select * from fills order by transact_time desc limit 10"'
-
-
-def _age(moment: datetime) -> str:
-    seconds = max((datetime.now(UTC) - moment).total_seconds(), 0)
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
-
-
-CONNECTION = ("connection", "kind", "state", "checked_at", "last_success_at", "retry_at")
 TERMS = ("row_key", "version", "signed_qty", "last_px")
 MEMBER = (*TERMS, "exec_type", "commission", "comm_currency", "taxes", "stands", "ended_by", "finding")
 AS_FILL = (*TERMS, "fill_commission", "fill_comm_currency", "fill_taxes", "status")
@@ -301,10 +271,9 @@ def ready(said: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def checks(results: Iterable[tuple[bool, str]]) -> None:
-    """Print what the doctor found."""
-    for well, text in results:
-        line(f"{'ok       ' if well else 'attention'}  {text}")
+def finding(found: Finding) -> None:
+    """Print one thing that the doctor checked."""
+    line(f"{found.level:<5} {found.text}." if not found.remedy else f"{found.level:<5} {found.text}. {found.remedy}")
 
 
 def copied(path: Path) -> None:

@@ -12,7 +12,7 @@ from connectors.errors import AuthRequired, ConnectorError, ContractViolation, R
 from connectors.ibkr_flex.replies import NOT_AVAILABLE
 from connectors.kraken.replies import GRAIN
 from flows.questions import BadInput
-from warehouse.connections import Totals
+from warehouse.connections import KnownState, Totals
 from warehouse.coverage import Asked
 
 WORK_POOL = "fillhouse"  # its concurrency, and that of each deployment, are set in prefect.yaml
@@ -100,6 +100,16 @@ def ends_sync(error: ConnectorError, in_a_row: int) -> bool:
 def state_after(error: ConnectorError | None) -> State:
     """Give the state an error leaves its connection in."""
     return STATES[type(error)] if error is not None else State.ACTIVE
+
+
+def is_silent(before: KnownState, key: str, now: datetime, *, tells_itself: bool, insists: bool) -> bool:
+    """Tell whether nothing is asked: the broker wants silence, or a person was told what to do and has not done it.
+
+    A broker that tells by itself whether the person has (`tells_itself`) may be asked that.
+    """
+    if before.state == State.RATE_LIMITED:
+        return before.retry_at is not None and before.retry_at > now
+    return before.state == State.NEEDS_REAUTH and not tells_itself and not insists and before.key == key
 
 
 def notice_of(expires_on: date | None, today: date) -> int | None:

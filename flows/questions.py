@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import duckdb
+
+    from flows.freshness import Freshness, Promise, Reach
 
 Row = dict[str, Any]
 
@@ -41,16 +45,23 @@ order by
 
 CHANNELS = """
 select
-    connection,
-    source,
-    account,
-    verified_since::date as first_day,
-    (verified_until - interval 1 microsecond)::date as last_day
-from watermarks
+    reached.connection,
+    reached.source,
+    reached.account,
+    reached.verified_since,
+    reached.verified_until,
+    (
+        select max(told.returned_until)
+        from coverage as told
+        where told.connection = reached.connection
+            and told.source = reached.source
+            and told.account is not distinct from reached.account
+    ) as newest
+from watermarks as reached
 order by
-    connection,
-    source_rank desc,
-    account
+    reached.connection,
+    reached.source_rank desc,
+    reached.account
 """
 
 GAPS = """
@@ -64,16 +75,9 @@ order by
     what
 """
 
+# All columns: a file that was published before an update may lack the newest ones.
 CONNECTIONS = """
-select
-    connection,
-    kind,
-    state,
-    reason,
-    remedy,
-    checked_at,
-    last_success_at,
-    retry_at
+select *
 from connections
 order by connection
 """
@@ -97,14 +101,22 @@ order by
     kind
 """
 
-NOT_PRINTED = """
+# The latest replies to a connection, or those of files.
+LATEST_REPLIES = """
 select
-    broker,
-    string_agg(field, ', ' order by field) as fields
-from drift
-where kind = 'not_printed'
-group by broker
-order by broker
+    exchange_id,
+    endpoint,
+    landed_file,
+    answered_at
+from exchanges
+where connector = ?
+    and connection = ?
+    and kind = 'exchange'
+    and coalesce(status, 200) = 200
+order by
+    answered_at desc,
+    exchange_id desc
+limit 20
 """
 
 QUARANTINED = "select count(*) from quarantine where list_contains(?, body_sha256)"
@@ -245,7 +257,7 @@ class Status:
     """The state of the warehouse on one screen."""
 
     holdings: list[Row]
-    channels: list[Row]
+    channels: list[Freshness]
     gaps: list[Row]
     connections: list[Row]
     findings: list[Row]
@@ -261,9 +273,41 @@ class Status:
         return bool(self.gaps) or any(row["severity"] == "error" for row in self.findings)
 
 
-def status(con: duckdb.DuckDBPyConnection) -> Status:
-    """Ask how the warehouse is."""
-    return Status(*(rows(con, query) for query in (HOLDINGS, CHANNELS, GAPS, CONNECTIONS, FINDINGS)))
+def status(con: duckdb.DuckDBPyConnection, newest: Newest, now: datetime) -> Status:
+    """Ask the reader's file how the warehouse is; what `newest` tells goes before what was published."""
+    from flows.freshness import judge  # noqa: PLC0415
+
+    return Status(
+        holdings=rows(con, HOLDINGS),
+        channels=judge(newest.reaches, _promises(newest.connections), now),
+        gaps=rows(con, GAPS),
+        connections=newest.connections,
+        findings=rows(con, FINDINGS),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """What changes with each sync, also with one that finds nothing new and so publishes nothing."""
+
+    connections: list[Row]
+    reaches: list[Reach]
+
+
+def newest(con: duckdb.DuckDBPyConnection) -> Newest:
+    """Ask for the connections' states and how far each channel has told."""
+    from flows.freshness import Reach  # noqa: PLC0415
+
+    return Newest(rows(con, CONNECTIONS), [Reach(**row) for row in rows(con, CHANNELS)])
+
+
+def _promises(known: Sequence[Row]) -> dict[str, Promise]:
+    """Tell how fresh the channels of each connection are meant to be."""
+    from connectors.registry import CONNECTORS, connector  # noqa: PLC0415
+    from flows.freshness import Promise  # noqa: PLC0415
+
+    kinds = {row["connection"]: connector(row["kind"]) for row in known if row["kind"] in CONNECTORS}
+    return {name: Promise(broker.fresh_within, broker.channels) for name, broker in kinds.items()}
 
 
 def quarantined(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> int:

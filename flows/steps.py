@@ -32,6 +32,7 @@ from warehouse.landing import Landed
 from warehouse.load import Batch, Loaded, Run, load, stored_legs
 
 if TYPE_CHECKING:
+    from connectors.checkup import Checkup, Finding
     from connectors.pace import Pace
 
 OK = "ok"
@@ -90,6 +91,7 @@ class Fetched:
     requests: int
     waited_seconds: float
     error: ConnectorError | None
+    findings: tuple[Finding, ...] = ()
 
 
 def fetch(
@@ -105,6 +107,7 @@ def fetch(
     is_up_to_now: bool = False,
     about: Sequence[str] = (),
     checks_session: bool = False,
+    checks_setup: bool = False,
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = wait,
     on_wait: Callable[[Pause], None] = lambda _pause: None,
@@ -112,8 +115,9 @@ def fetch(
 ) -> Fetched:
     """Hold one conversation with a broker and land all it says: about a window, or (None) about how it names things.
 
-    It may also be about what some instruments are, by their ids, or about whether the session is ready. A connector's
-    error is a result here: it is landed as the verdict.
+    It may also be about what some instruments are, by their ids, about whether the session is ready, or about the set-up;
+    what is landed of a check of the set-up never becomes a fill, nor does it cover anything. A connector's error is a result
+    here: it is landed as the verdict.
     """
     from connectors import http  # noqa: PLC0415  (httpx is for those who talk)
     from connectors.nonces import Nonces  # noqa: PLC0415
@@ -130,15 +134,20 @@ def fetch(
             "until": window and window.until,
             "is_up_to_now": is_up_to_now,
             "account": getattr(credentials, "account", None),
+            "is_check": checks_setup,
         }
     )
     error: ConnectorError | None = None
+    findings: list[Finding] = []
     tally = http.Tally()
     alone_with_key = holding(home, key, say) if broker.is_one_at_a_time else nullcontext()
     try:
         with alone_with_key, http.client(broker.limits, certificate=certificate_of(credentials)) as client:
             recent = pace.recent()
-            if checks_session and broker.preflight is not None:
+            conversation: Conversation | Checkup
+            if checks_setup and broker.check is not None:
+                conversation = broker.check(credentials, recent, clock())
+            elif checks_session and broker.preflight is not None:
                 conversation = broker.preflight(credentials, recent, clock())
             elif about and broker.describe is not None:
                 conversation = broker.describe(credentials, about)
@@ -154,6 +163,7 @@ def fetch(
                 clock=clock,
                 sleep=sleep,
                 on_wait=on_wait,
+                on_finding=findings.append,
                 tally=tally,
             )
     except ConnectorError as exc:
@@ -167,7 +177,7 @@ def fetch(
         "waited_seconds": round(tally.waited_seconds, 3),
     }
     landed.close(clock(), verdict)
-    return Fetched(landed.conversation_id, tally.requests, tally.waited_seconds, error)
+    return Fetched(landed.conversation_id, tally.requests, tally.waited_seconds, error, tuple(findings))
 
 
 def pace_of(
@@ -226,7 +236,7 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         stands = verdict in (OK, INTERRUPTED) or (
             broker.each_reply_stands and not verdict.startswith(ContractViolation.__name__)
         )
-        whole = exchanges if stands else []
+        whole = exchanges if stands and not header.get("is_check") else []
         try:
             said = broker.normalize([*context, *_replies(whole, header)])
         except ConnectorError as exc:

@@ -155,12 +155,9 @@ def cut(broker: Connector, connection: Connection, parts: Sequence[Asked]) -> li
 
 
 def _is_silent(connection: Connection, before: KnownState, *, insists: bool) -> bool:
-    """Tell whether nothing is asked: the broker wants silence, or a person was told what to do and has not done it."""
-    if before.state == State.RATE_LIMITED:
-        return before.retry_at is not None and before.retry_at > steps.utc_now()
-    if connector(connection.kind).preflight is not None:  # which tells whether somebody has logged in
-        return False
-    return before.state == State.NEEDS_REAUTH and not insists and before.key == connection.key
+    """Tell whether this connection is left alone for now."""
+    tells_itself = connector(connection.kind).preflight is not None
+    return policy.is_silent(before, connection.key, steps.utc_now(), tells_itself=tells_itself, insists=insists)
 
 
 def _ask_names(where: Path, connection: Connection) -> None:

@@ -21,6 +21,7 @@ class KnownState:
     checked_at: datetime
     last_success_at: datetime | None
     retry_at: datetime | None
+    state_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,33 @@ def record_state(
     retry_at: datetime | None,
     success: bool,
 ) -> None:
-    """Write a connection's state; a last success is kept unless this is one. A new state or reason is news for readers."""
+    """Write a connection's state; a last success is kept unless this is one. A new state or reason is news for readers.
+
+    Since when it is so is kept while the state is the same, whatever the reason.
+    """
     known = state_of(con, connection)
     last_success = moment if success else known.last_success_at if known else None
+    since = known.state_since if known and known.state == state else moment
     with transaction(con):
         con.execute("delete from connections where connection = ?", [connection])
         con.execute(
             """
             insert into connections
-                (connection, kind, key, state, reason, remedy, checked_at, last_success_at, retry_at)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                (connection, kind, key, state, reason, remedy, checked_at, last_success_at, retry_at, state_since)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
-            [connection, kind, key, state, reason, remedy, _naive(moment), _naive(last_success), _naive(retry_at)],
+            [
+                connection,
+                kind,
+                key,
+                state,
+                reason,
+                remedy,
+                _naive(moment),
+                _naive(last_success),
+                _naive(retry_at),
+                _naive(since),
+            ],
         )
         if known is None or (known.state, known.reason) != (state, reason):
             note_change(con)
@@ -78,7 +94,8 @@ def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | No
             remedy,
             checked_at,
             last_success_at,
-            retry_at
+            retry_at,
+            state_since
         from connections
         where connection = ?
         """,
@@ -86,10 +103,8 @@ def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | No
     ).fetchall()
     if not rows:
         return None
-    key, state, reason, remedy, checked_at, last_success_at, retry_at = rows[0]
-    return KnownState(
-        key, state, reason, remedy, checked_at.replace(tzinfo=UTC), _aware(last_success_at), _aware(retry_at)
-    )
+    key, state, reason, remedy, checked_at, *moments = rows[0]
+    return KnownState(key, state, reason, remedy, checked_at.replace(tzinfo=UTC), *map(_aware, moments))
 
 
 def note_expiry(

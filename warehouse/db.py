@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -63,3 +63,14 @@ def reader(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
     finally:
         con.close()
+
+
+@contextmanager
+def newest(home: Path, patience: float = 2.0) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open whichever file is newest for a quick look: the writer's, unless somebody is writing or it may not be touched."""
+    with ExitStack() as held:
+        try:
+            con = held.enter_context(writer(home, patience))
+        except (WarehouseBusy, OSError, duckdb.IOException):
+            con = held.enter_context(reader(home))
+        yield con

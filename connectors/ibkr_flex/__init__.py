@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from connectors.connector import Connector, Limit, Limits
-from connectors.ibkr_flex import conversations, endpoints, normalize, replies
+from connectors.ibkr_flex import checkup, conversations, endpoints, normalize, replies
 
 CONNECTOR = Connector(
     name="ibkr_flex",
@@ -18,6 +18,8 @@ CONNECTOR = Connector(
     ),
     windows=conversations.windows,
     backfill=conversations.backfill,
+    check=conversations.check,
+    examine=checkup.examine,
     normalize=normalize.normalize,
     file_suffixes=frozenset({".xml"}),
     overlap=timedelta(days=7),  # corrections and late fees

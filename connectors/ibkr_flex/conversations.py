@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from itertools import chain, repeat
+from zoneinfo import ZoneInfo
 
+from connectors.checkup import Checkup, Finding, Level
 from connectors.errors import RateLimited, Transient
 from connectors.ibkr_flex import endpoints, replies
 from connectors.ibkr_flex.endpoints import Credentials
@@ -15,6 +17,8 @@ LONGEST = timedelta(days=365)
 POLLS = (3.0, 6.0, 12.0, 20.0)  # then every 30 s, for ten minutes in all
 LAST_POLL = 30.0
 PATIENCE = 600.0
+NEW_YORK = ZoneInfo("America/New_York")
+CHECKED = timedelta(days=30)
 
 
 def windows(since: datetime, until: datetime) -> list[Window]:
@@ -37,6 +41,13 @@ def backfill(credentials: Credentials, window: Window, _recent: Sequence[Call] =
             raise
         ticket = yield from _ticket(credentials, window)  # IBKR forgot the reference: ask for the statement once more
         yield from _collect(credentials, ticket)
+
+
+def check(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Checkup:
+    """Fetch the statement of the last days: it shows whether token and query are good, and all that the query prints."""
+    today = datetime.combine(now.astimezone(NEW_YORK).date(), time.min)
+    yield from backfill(credentials, Window(today - CHECKED, today), recent)
+    yield Finding(Level.OK, "token and query are good")
 
 
 def _collect(credentials: Credentials, ticket: replies.Ticket) -> Conversation:

@@ -30,11 +30,13 @@ CONNECTOR = Connector(
     incremental=conversations.trades,
     describe=conversations.describe,
     keep_alive=conversations.keep_alive,
+    check=conversations.check,
     normalize=normalize.normalize,
     endpoint_of=replies.endpoint_of,
     pace_key=endpoints.pace_key,
     is_one_at_a_time=True,
     each_reply_stands=True,
     is_open_always=True,
+    fresh_within=timedelta(hours=1),
     reach=timedelta(days=dialect.DAYS - 1),
 )

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from connectors.checkup import Checkup, Finding, Level
 from connectors.errors import AuthRequired, Rejected, Transient
-from connectors.ibkr_portal import endpoints, maintenance, replies
+from connectors.ibkr_portal import checkup, endpoints, maintenance, replies
 from connectors.ibkr_portal.endpoints import Credentials
 from connectors.ibkr_portal.replies import Accounts, Session, Tier
-from connectors.wire import Call, Conversation, Exchanging, Pause, Request, Window, ask
+from connectors.wire import CERTIFICATE, Call, Conversation, Exchanging, Pause, Request, Window, ask
 
 PRIMING_PAUSE = 5.5  # the first list of a session is empty; the second may be asked for after five seconds
 SETTLING = (2.0, 3.0, 5.0, 10.0)  # a session that was just opened takes a moment
@@ -42,6 +43,18 @@ def preflight(credentials: Credentials, recent: Sequence[Call], now: datetime) -
         if ends is not None and session.tier is Tier.BROKERAGE_DOWN:
             raise _resting(ends)
         raise replies.needs_login(session)
+
+
+def check(credentials: Credentials, _recent: Sequence[Call], now: datetime) -> Checkup:
+    """Look at gateway and session with one question, and leave both as they are."""
+    try:
+        response = yield from ask(endpoints.auth_status(credentials))
+        yield Finding(Level.OK, f"the gateway at {credentials.base_url} answers")
+        yield checkup.of_date(response.headers.get("date"), response.answered_at)
+        session = replies.read(response, "auth_status")
+    except Transient as trouble:
+        raise _away(credentials, trouble, now) from trouble
+    yield checkup.of_session(session, may_compete=credentials.may_compete)
 
 
 def trades(credentials: Credentials, window: Window, recent: Sequence[Call] = ()) -> Conversation:  # noqa: ARG001  (it tells what it tells)
@@ -151,7 +164,7 @@ def _asked(request: Request) -> Exchanging[Any]:
         try:
             return (yield from _once(request))
         except Transient as trouble:
-            if trouble.code in (replies.NOT_PRIMED, "ConnectError"):
+            if trouble.code in (replies.NOT_PRIMED, "ConnectError", CERTIFICATE):
                 raise
         yield Pause(seconds, "the gateway stumbled")
     return (yield from _once(request))
@@ -162,11 +175,22 @@ def _once(request: Request) -> Exchanging[Any]:
     return replies.read(response, request.endpoint)
 
 
-def _away(credentials: Credentials, trouble: Transient, now: datetime) -> Transient:
+def _away(credentials: Credentials, trouble: Transient, now: datetime) -> Transient | Rejected:
     """Say of a gateway that does not answer, or not sensibly, whether that is to be expected."""
     ends = maintenance.ends_at(credentials.maintenance, now)
-    if ends is not None:
+    if ends is not None and trouble.code != CERTIFICATE:
         return _resting(ends)
+    if trouble.code == CERTIFICATE:
+        known_by = (
+            "its certificate is not the one that is set"
+            if credentials.certificate
+            else "it has a certificate of its own"
+        )
+        return Rejected(
+            f"The gateway at {credentials.base_url} is not trusted: {known_by}.",
+            code=trouble.code,
+            remedy="Set FILLHOUSE_IBKR_PORTAL_CERTIFICATE to the file (PEM) of the gateway's own certificate.",
+        )
     if trouble.code != "ConnectError":
         return trouble
     return Transient(

@@ -17,6 +17,7 @@ CONNECTOR = Connector(
     incremental=conversations.pages,
     export=conversations.export,
     reference=conversations.reference,
+    check=conversations.check,
     reference_endpoints=frozenset({"Assets", "AssetPairs"}),
     normalize=normalize.normalize,
     fills_of_legs=normalize.fills_of_legs,
@@ -27,5 +28,6 @@ CONNECTOR = Connector(
     each_reply_stands=True,
     overlap=timedelta(hours=1),
     is_open_always=True,
+    fresh_within=timedelta(hours=1),
     channels=(frozenset({dialect.REST, dialect.EXPORT}), frozenset({dialect.LEDGER})),
 )

@@ -10,8 +10,9 @@ from math import floor
 from types import MappingProxyType
 from typing import TypeVar
 
+from connectors.checkup import Checkup, Finding, Level, of_clocks, of_error
 from connectors.errors import ContractViolation, RateLimited, Rejected, Transient
-from connectors.kraken import endpoints, exports, replies
+from connectors.kraken import checkup, endpoints, exports, replies
 from connectors.kraken.budget import Budget, cost_of
 from connectors.kraken.endpoints import TOKENISED, Credentials
 from connectors.wire import Call, Conversation, Exchanging, Pause, Request, Response, Window, ask
@@ -88,6 +89,33 @@ def export(credentials: Credentials, window: Window, recent: Sequence[Call] = ()
         require_same(report, exports.rows_of(fetched[report]), page, ordered_at)
 
 
+def check(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Checkup:
+    """Compare the clocks, ask for one second of each thing a sync asks for, and what the key may do besides.
+
+    Nothing is tried that could trade or move money, not even to see it refused.
+    """
+    caller = yield from _met(credentials, recent)
+    yield of_clocks("Kraken's", caller.ahead + floor(caller.now), caller.now)
+    second = floor(caller.now + caller.ahead)
+    for what, request in (
+        ("trades", endpoints.trades_history(credentials, second - 1, second, 0)),
+        ("ledger entries", endpoints.ledgers(credentials, second - 1, second, 0)),
+        ("export reports", endpoints.export_status(credentials, "trades")),
+    ):
+        try:
+            yield from caller.once(request, _result)
+        except Rejected as refusal:
+            yield of_error(refusal)
+        else:
+            yield Finding(Level.OK, f"the key may read {what}")
+    try:
+        info = yield from caller.once(endpoints.key_info(credentials), _key_info)
+    except Rejected:
+        yield checkup.UNTOLD
+    else:
+        yield from checkup.of_key(info, now)
+
+
 REPORTS: Mapping[str, Callable[[Credentials, int, int, int], Request]] = MappingProxyType(
     {"trades": endpoints.trades_history, "ledgers": endpoints.ledgers}
 )
@@ -134,10 +162,8 @@ class _Caller:
         troubles: Iterator[float] = iter(BACKOFFS)
         nonces = throttles = 0
         while True:
-            yield from self.pause(self.budget.at(self.now).wait_for(cost_of(request.endpoint)), "Kraken's rate counter")
             try:
-                response = yield from self._ask(request)
-                return reader(response, request.endpoint)
+                return (yield from self.once(request, reader))
             except Transient as trouble:
                 if trouble.code == replies.BAD_NONCE:
                     nonces += 1
@@ -156,6 +182,11 @@ class _Caller:
                         limit.message, retry_after=seconds, code=limit.code, remedy=limit.remedy
                     ) from limit
                 yield from self.pause(seconds, "Kraken asks for fewer requests")
+
+    def once(self, request: Request, reader: Callable[[Response, str], Answer]) -> Exchanging[Answer]:
+        """Ask and read, inside the budget; any trouble is raised."""
+        yield from self.pause(self.budget.at(self.now).wait_for(cost_of(request.endpoint)), "Kraken's rate counter")
+        return reader((yield from self._ask(request)), request.endpoint)
 
     def _ask(self, request: Request) -> Exchanging[Response]:
         try:
@@ -184,16 +215,17 @@ class _Caller:
 
 def _caller(credentials: Credentials, recent: Sequence[Call]) -> Exchanging[_Caller]:
     """Ask the time first: it costs nothing, says how far the clocks are apart, and when the counting begins."""
-    request = endpoints.server_time(credentials)
-    for seconds in (*BACKOFFS, None):
+    for seconds in BACKOFFS:
         try:
-            response = yield from ask(request)
-            theirs = replies.read_time(response)
-            break
+            return (yield from _met(credentials, recent))
         except Transient:
-            if seconds is None:
-                raise
             yield Pause(seconds, "Kraken is unwell")
+    return (yield from _met(credentials, recent))
+
+
+def _met(credentials: Credentials, recent: Sequence[Call]) -> Exchanging[_Caller]:
+    response = yield from ask(endpoints.server_time(credentials))
+    theirs = replies.read_time(response)
     ours = response.answered_at.timestamp()
     return _Caller(credentials, Budget.of(credentials.tier, recent, ours), ours, theirs - floor(ours))
 
@@ -246,6 +278,10 @@ def _until_made(caller: _Caller, report: str, export_id: str) -> Conversation:
 
 def _result(response: Response, endpoint: str) -> object:
     return replies.result_of(response, endpoint)
+
+
+def _key_info(response: Response, _endpoint: str) -> replies.KeyInfo:
+    return replies.read_key_info(response)
 
 
 def _export_id(response: Response, _endpoint: str) -> str:

@@ -69,6 +69,14 @@ def asset_pairs(credentials: Credentials, **options: str) -> Request:
     return _public(credentials, "AssetPairs", options)
 
 
+def key_info(credentials: Credentials) -> Request:
+    """Ask what the key may do; needs no permission. The answer holds the key.
+
+    https://docs.kraken.com/api-reference/account-data/get-api-key-info
+    """
+    return replace(_private(credentials, "GetApiKeyInfo", {}), secret_reply=True)
+
+
 def trades_history(credentials: Credentials, start: int, end: int, offset: int) -> Request:
     """Ask for a page of at most 50 trades in `(start, end]` (seconds since 1970), newest first, at the finest grain."""
     return _private(

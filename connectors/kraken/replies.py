@@ -108,6 +108,16 @@ class Throttle:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What a key may do; moments in seconds since 1970, 0 where there is no bound."""
+
+    permissions: frozenset[str]
+    valid_until: int = 0
+    reads_since: int = 0
+    reads_until: int = 0
+
+
 def result_of(response: Response, endpoint: str) -> Any:
     """Give the result of an answer, numbers with a point still as text; raise what Kraken says otherwise."""
     _require_http_ok(response, endpoint)
@@ -188,6 +198,15 @@ def read_time(response: Response) -> float:
     """Read Kraken's clock, in seconds since 1970."""
     result = result_of(response, "Time")
     return float(result["unixtime"])
+
+
+def read_key_info(response: Response) -> KeyInfo:
+    """Read what a key may do, until when, and of which times it may read."""
+    result = result_of(response, "GetApiKeyInfo")
+    if not isinstance(result, dict) or not isinstance(result.get("permissions"), list):
+        raise ContractViolation("Kraken's answer to GetApiKeyInfo does not list the key's permissions.")
+    ends, since, until = (int(result.get(name) or 0) for name in ("validUntil", "queryFrom", "queryTo"))
+    return KeyInfo(frozenset(map(str, result["permissions"])), ends, since, until)
 
 
 def read_export_id(response: Response) -> str:

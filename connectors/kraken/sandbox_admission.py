@@ -31,6 +31,10 @@ from decimal import Decimal
 from connectors.kraken.sandbox_faults import Refused
 
 PERMISSIONS = frozenset({"funds", "orders", "trades", "ledgers", "export", "websocket"})
+KRAKENS_NAMES = {
+    "funds": "query-funds", "orders": "query-open-trades", "trades": "query-closed-trades", "ledgers": "query-ledger",
+    "export": "export-data", "websocket": "create-ws-token",
+}  # fmt: skip
 STRIKES_BEFORE_LOCKOUT = 3
 LOCKOUT = timedelta(minutes=15)
 LARGEST_NONCE = 2**64 - 1
@@ -51,13 +55,19 @@ TIERS = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as its owner set it up; `nonce_window` is in the nonce's own units."""
+    """An API key as its owner set it up; `nonce_window` is in the nonce's own units, times in seconds, 0 for no bound.
+
+    Permissions that no method here needs may be given by Kraken's own names: `withdraw-funds`.
+    """
 
     secret: str
     tier: str = "starter"
     permissions: frozenset[str] = PERMISSIONS
     nonce_window: int = 0
     otp: str = ""
+    valid_until: int = 0
+    query_from: int = 0
+    query_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +158,17 @@ class Admission:
             raise Refused("EAPI:Invalid nonce")
         self._highest_nonce[name] = highest = max(highest, nonce)
         self._recent_nonces[name] = {used for used in recent if used > highest - window} | {nonce}
+
+
+def tell_key(name: str, key: Key, nonce: int, now: datetime) -> dict[str, object]:
+    """Tell of a key what GetApiKeyInfo tells; the bounds are told, not kept."""
+    seconds = str(int(now.timestamp()))
+    return {
+        "apiKeyName": "sandbox", "apiKey": name, "nonce": str(nonce), "nonceWindow": key.nonce_window,
+        "permissions": sorted(KRAKENS_NAMES.get(each, each) for each in key.permissions),
+        "iban": "AA88 N84G WOAK NMOI", "validUntil": str(key.valid_until), "queryFrom": str(key.query_from),
+        "queryTo": str(key.query_to), "createdTime": seconds, "modifiedTime": seconds, "ipAllowlist": [], "lastUsed": seconds,
+    }  # fmt: skip
 
 
 def signature(secret: str, path: str, nonce: str, body: bytes) -> str:

@@ -28,7 +28,7 @@ from random import Random
 from urllib.parse import parse_qsl
 
 from connectors.kraken.sandbox_account import Account
-from connectors.kraken.sandbox_admission import Admission, Credentials, Key
+from connectors.kraken.sandbox_admission import Admission, Credentials, Key, tell_key
 from connectors.kraken.sandbox_book import Row, tell
 from connectors.kraken.sandbox_exports import Exports
 from connectors.kraken.sandbox_faults import EDGE_STATUS, ERRORS, Faults, Refused
@@ -74,6 +74,7 @@ METHODS = {
     "RetrieveExport": Method(1, frozenset({"export"})),
     "RemoveExport": Method(1, frozenset({"export"})),
     "GetWebSocketsToken": Method(1, frozenset({"websocket"})),
+    "GetApiKeyInfo": Method(1, frozenset()),
 }
 
 
@@ -224,6 +225,8 @@ class KrakenBroker:
         if (ordered := self.faults.any_of(ERRORS, asked.method)) is not None:
             until = int((now + THROTTLED_FOR - EPOCH).total_seconds())
             raise Refused(ERRORS[ordered].format(until=until), ordered)
+        if asked.method == "GetApiKeyInfo":
+            return tell_key(asked.key, self.keys[asked.key], int(params["nonce"]), now)
         return self._answers[asked.method](params, now)
 
     def _write_down(

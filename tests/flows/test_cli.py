@@ -16,17 +16,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from connectors.connector import Reply
 from connectors.errors import ConnectorError
+from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker, running
 from connectors.registry import connector
 from flows.cli import app
 from flows.questions import raw_elements
 from tests.importing import rows
+from warehouse import db
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "tests" / "connectors" / "ibkr_flex" / "recorded"
@@ -270,11 +271,18 @@ def test_status_groups_findings_and_exits_1_for_errors(terminal: Terminal) -> No
 
 def test_status_exits_3_while_a_connection_waits_for_a_person(terminal: Terminal) -> None:
     terminal.run("import", PLAIN)
-    with duckdb.connect(terminal.home / "fillhouse.duckdb") as con:
+    with db.writer(terminal.home) as con:  # what is not published yet is told all the same
         con.execute("insert into connections (connection, state, remedy) values ('x', 'needs_reauth', 'Make a token.')")
     result = terminal.run("status")
     assert result.exit_code == 3
     assert "Make a token." in result.stdout
+
+
+def test_status_tells_what_was_published_while_somebody_writes(terminal: Terminal) -> None:
+    terminal.run("import", *REBOOKED)
+    with db.locked(terminal.home):
+        result = terminal.run("status")
+    assert (result.exit_code, "ibkr_flex" in result.stdout) == (0, True)
 
 
 def test_explain_shows_what_changed_and_the_verified_bytes(terminal: Terminal) -> None:
@@ -402,17 +410,32 @@ def test_doctor_looks_at_the_folder_the_env_file_and_what_the_query_prints(
     terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "No connection is configured" in terminal.run("doctor").stdout
-    monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_TOKEN", "invented")
-    monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_QUERY_ID", "917301")
-    assert terminal.run("doctor").exit_code == 0
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    assert "bad   No connection is configured" in terminal.run("doctor").stdout
+    with running(FlexBroker(years=1, executions=60, generation_seconds=0.0)) as address:
+        monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_TOKEN", TOKEN)
+        monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_QUERY_ID", QUERY_ID)
+        monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_BASE_URL", address + SERVICE_PATH)
+        first = terminal.run("doctor")
+    assert (first.exit_code, "ok    ibkr-flex: token and query are good." in first.stdout) == (0, True)
+    assert "ibkr-flex: IBKR is making the statement; waiting 3 s" in first.stderr
     (tmp_path / ".env").touch(mode=0o644)
     (tmp_path / ".env").chmod(0o644)
+    monkeypatch.delenv("FILLHOUSE_IBKR_FLEX_TOKEN")
+    monkeypatch.delenv("FILLHOUSE_IBKR_FLEX_QUERY_ID")
     terminal.run("import", RECORDED / "31_box_ticked_later" / "1.xml")
     result = terminal.run("doctor")
     assert result.exit_code == 1
-    assert "chmod 600 .env" in result.stdout
+    assert "look  .env has mode 0644, and others may read it. chmod 600 .env" in result.stdout
     assert "does not print" in result.stdout
+
+
+def test_doctor_says_that_prefect_is_away_in_one_line(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.environment |= {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_HOME": str(tmp_path / "prefect")}
+    asked = terminal.start("doctor")
+    said, error = asked.communicate(timeout=60)
+    assert (asked.returncode, error) == (1, b"")
+    assert b"look  Prefect's server does not answer" in said
 
 
 def test_ctrl_c_is_one_line(loaded: Terminal) -> None:

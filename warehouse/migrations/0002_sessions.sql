@@ -14,3 +14,7 @@ comment on column token_notices.connection is 'The connection whose token it is'
 comment on column token_notices.expires_on is 'The day its owner set';
 comment on column token_notices.days is 'How many days ahead it was said: 30, 7 or 1';
 comment on column token_notices.told_at is 'When it was said, UTC';
+
+alter table connections add column state_since timestamp;
+
+comment on column connections.state_since is 'Since when it is in this state, UTC; null where it was so before this was kept';
