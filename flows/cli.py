@@ -423,19 +423,26 @@ def sandbox(
 ) -> None:
     """Run the sandbox brokers until Ctrl-C; one line of JSON says where they are."""
     from connectors.ibkr_flex import sandbox as flex  # noqa: PLC0415
+    from connectors.ibkr_portal import sandbox as portal  # noqa: PLC0415
     from connectors.kraken import sandbox as kraken  # noqa: PLC0415
+    from flows.sandbox_books import gateway_of  # noqa: PLC0415
 
-    unknown = sorted(set(fault or ()) - set(flex.FAULTS) - set(kraken.FAULTS))
-    if unknown:
-        there_are = ", ".join(sorted({*flex.FAULTS, *kraken.FAULTS}))
-        raise questions.BadInput(f"There is no fault {', '.join(unknown)}; there are: {there_are}.")
+    there_are = {*flex.FAULTS, *portal.FAULTS, *kraken.FAULTS}
+    shown = set(fault or ())
+    if unknown := sorted(shown - there_are):
+        raise questions.BadInput(f"There is no fault {', '.join(unknown)}; there are: {', '.join(sorted(there_are))}.")
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    shown = set(fault or ())
     ibkr = flex.FlexBroker(seed=seed, faults=shown & set(flex.FAULTS))
+    gateway = gateway_of(ibkr, portal.Faults.of(*sorted(shown & set(portal.FAULTS))))
+    gateway.log_in()
     spot = kraken.KrakenBroker(seed=seed, faults=kraken.Faults.of(*sorted(shown & set(kraken.FAULTS))))
-    with flex.running(ibkr, port=port) as url, kraken.running(spot) as kraken_url:
+    with (
+        flex.running(ibkr, port=port) as url,
+        portal.running(gateway) as where,
+        kraken.running(spot) as kraken_url,
+    ):
         console.ready(
             {
                 "kraken": {
@@ -445,6 +452,12 @@ def sandbox(
                     "book_url": f"{kraken_url}/sandbox/book",
                 },
                 "ibkr_flex": {"base_url": url + flex.SERVICE_PATH, "token": flex.TOKEN, "query_id": flex.QUERY_ID},
+                "ibkr_portal": {
+                    "base_url": where.base_url,
+                    "ca_file": str(where.ca_file),
+                    "accounts": [account.number for account in gateway.accounts],
+                    "book_url": f"{where.root_url}/sandbox/book",
+                },
                 "book_url": f"{url}/sandbox/book",
             }
         )

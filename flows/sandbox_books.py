@@ -1,27 +1,70 @@
-"""One invented history for both of Interactive Brokers' sandboxes: what Flex prints a day later, the gateway tells the same day."""
+"""One invented history for both of Interactive Brokers' sandboxes: what Flex prints a day later, the gateway tells the same day.
+
+They share a calendar, too: a day that passes at one passes at the other, and a trade of this second is one of both.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from connectors.ibkr_flex.sandbox import FlexBroker
-from connectors.ibkr_flex.sandbox_book import BASE_CURRENCY, Instrument, Row
-from connectors.ibkr_portal.sandbox import Account, Book, Contract, Execution
+from connectors.ibkr_flex.sandbox_book import BASE_CURRENCY, NEW_YORK, Instrument, Row
+from connectors.ibkr_portal.sandbox import Account, Book, Clock, Contract, Execution, Faults, Gateway
 
 ALIASES = {"U7350211": "Long term", "U7350211F": "Family"}
-AHEAD = timedelta(days=14)
 
 
-def gateway_book(flex: FlexBroker, ahead: timedelta = AHEAD) -> Book:
-    """Give the Flex sandbox's executions to the gateway's, for the past and some days to come.
+def gateway_of(flex: FlexBroker, faults: Faults | None = None) -> Gateway:
+    """Make the gateway to the accounts of a Flex sandbox."""
+    return Gateway(
+        clock=Calendar(flex),
+        book=gateway_book(flex),
+        faults=faults or Faults(),
+        trader=lambda _moment, account, _number: _execution(flex.trade_now(account.number)),
+    )
+
+
+def gateway_book(flex: FlexBroker) -> Book:
+    """Give the Flex sandbox's executions to the gateway's, as they happen.
 
     Only what happens on a market: bookings have no execution id, and cancels and what is booked again after them only Flex tells.
     """
-    history = flex.history
-    history.extend_to(flex.today + ahead)
-    accounts = [Account(number, ALIASES.get(number, ""), BASE_CURRENCY) for number in history.accounts]
-    return Book(accounts, [_execution(row) for row in history.rows if _happened(row)])
+    return SharedBook(flex)
+
+
+class Calendar(Clock):
+    """The Flex sandbox's calendar as the gateway's clock; to sleep by it is to wait."""
+
+    def __init__(self, flex: FlexBroker) -> None:
+        super().__init__(lambda: flex.business_now)
+        self._flex = flex
+
+    def advance(self, seconds: float) -> None:
+        """Put both forward."""
+        self._flex.put_forward(timedelta(seconds=seconds))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class SharedBook(Book):
+    """The Flex sandbox's history as a book, which grows with it."""
+
+    def __init__(self, flex: FlexBroker) -> None:
+        accounts = flex.history.accounts
+        super().__init__(Account(number, ALIASES.get(number, ""), BASE_CURRENCY) for number in accounts)
+        self._flex = flex
+        self._taken = 0
+
+    def _extend_to(self, now: datetime) -> None:
+        # a trade date begins the evening before: in Tokyo, and in futures
+        rows = self._flex.rows_until(now.astimezone(NEW_YORK).date() + timedelta(days=1))
+        fresh, self._taken = rows[self._taken :], len(rows)
+        for row in filter(_happened, fresh):
+            self.add(_execution(row))
 
 
 def _happened(row: Row) -> bool:

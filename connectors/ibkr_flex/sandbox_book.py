@@ -276,6 +276,16 @@ class History:
                 self._trade(self._next_day, Random(f"{self._seed}/{self._next_day}"))
             self._next_day += timedelta(days=1)
 
+    def trade(self, account: str, when: datetime, day: date) -> Row:
+        """Fill an order for shares at a moment, on a trade date."""
+        rng = Random(f"{self._seed}/{when}/{len(self.rows)}")
+        share, quantity = rng.choice(STOCKS), Decimal(rng.randrange(1, 200) * rng.choice((1, -1)))
+        price = self._price(share) + share.tick * rng.randrange(-9, 10)
+        return self._fill(
+            account, share, day, quantity, price, when=when, order_id=next(self._order_ids), order_type="MKT",
+            commission=_commission(share, quantity, price, rebate=False, first=True),
+        )  # fmt: skip
+
     def cancel(self, row: Row, report_date: date, *, refund: bool) -> Row:
         """Book the line that takes a fill back; without a refund its commission stays charged."""
         cancelled = replace(

@@ -98,6 +98,12 @@ class FlexBroker:
             self._history.extend_to(self.today)
             return self._history
 
+    def rows_until(self, day: date) -> list[Row]:
+        """Give every row up to a day, which may be one to come."""
+        with self._lock:
+            self._history.extend_to(day)
+            return list(self._history.rows)
+
     # -- the two endpoints -------------------------------------------------------------------------------------------
 
     def send_request(self, params: Mapping[str, str], user_agent: str | None, statement_url: str) -> Answer:
@@ -239,6 +245,20 @@ class FlexBroker:
                 cancelled, changed_price, quantity or row.quantity, commission, revised=revise_exec_id
             )
 
+    def trade_now(self, account: str) -> Row:
+        """Let a customer trade at this very second; the activity statement tells it when the day is over."""
+        with self._lock:
+            moment = self.business_now.replace(microsecond=0)
+            day = self.today if is_business_day(self.today) else business_day_after(self.today, 1)
+            self._history.extend_to(day)
+            return self._history.trade(account, moment, day)
+
+    def put_forward(self, span: timedelta) -> None:
+        """Let time pass in the calendar."""
+        with self._lock:
+            self._ahead += span
+            self._history.extend_to(self.today)
+
     def advance(self, days: int = 1) -> None:
         """Move the calendar on until this many more business days are complete and so visible in AF statements."""
         with self._lock:
@@ -248,8 +268,7 @@ class FlexBroker:
                 self.cancel_and_rebook(report_date=due)
             while days > 0:
                 days -= is_business_day(self.today)
-                self._ahead += timedelta(days=1)
-            self._history.extend_to(self.today)
+                self.put_forward(timedelta(days=1))
 
     def book(self) -> dict[str, dict[str, list[dict[str, str]]]]:
         """Tell every execution that stands, by account; a commission is its family's total, positive = paid."""

@@ -100,9 +100,12 @@ def create_app(gateway: Gateway) -> Starlette:
     async def dispatcher(_: Request) -> Response:
         return HTMLResponse(LOGGED_IN if gateway.session.logged_in(gateway.now()) else LOGIN_HTML)
 
-    async def log_in(_: Request) -> Response:
-        gateway.log_in()
-        return JSONResponse({"logged_in": True})
+    async def log_in(request: Request) -> Response:
+        switch = request.query_params.get("on", "1")
+        if switch not in {"0", "1"}:
+            return JSONResponse({"error": "`on` is not 0 or 1"}, 400)
+        gateway.log_in() if switch == "1" else gateway.end_login()
+        return JSONResponse({"logged_in": switch == "1"})
 
     async def tws(request: Request) -> Response:
         switch = request.query_params.get("on", "1")

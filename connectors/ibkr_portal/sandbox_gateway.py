@@ -67,6 +67,7 @@ class Gateway:
     faults: Faults = field(default_factory=Faults)
     hang_seconds: float = 30.0
     refresh_seconds: float = 300.0
+    trader: Callable[[datetime, Account, int], Execution] = trade_at  # how the customer trades when told to
 
     def __post_init__(self) -> None:
         self.now = self.clock if isinstance(self.clock, Clock) else Clock(self.clock)
@@ -163,12 +164,17 @@ class Gateway:
             self.session.log_in(self.now())
             return True
 
+    def end_login(self) -> None:
+        """End the login as IBKR does at midnight, or when it likes."""
+        with self._lock:
+            self.session.log_out()
+
     def trade_now(self, account: str | None = None) -> Execution:
         """Let the customer trade at this very second."""
         with self._lock:
             self._traded += 1
             chosen = next((each for each in self.accounts if each.number == account), self.accounts[0])
-            trade = trade_at(self.now(), chosen, self._traded)
+            trade = self.trader(self.now(), chosen, self._traded)
             self.executions.add(trade)
             return trade
 

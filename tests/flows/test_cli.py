@@ -8,6 +8,7 @@ import io
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -456,6 +457,12 @@ def test_sandbox_says_where_it_is_and_ends_quietly(terminal: Terminal) -> None:
         assert {"token", "query_id"} < set(said["ibkr_flex"])
         with urllib.request.urlopen(said["book_url"], timeout=10) as book:  # noqa: S310  (our own loopback)
             assert json.load(book)
+        portal = said["ibkr_portal"]
+        gateway = ssl.create_default_context(cafile=portal["ca_file"])
+        with urllib.request.urlopen(portal["book_url"], timeout=10, context=gateway) as book:  # noqa: S310
+            assert sorted(json.load(book)["ibkr_portal"]) == sorted(portal["accounts"])
+        with urllib.request.urlopen(f"{portal['base_url']}/sso/validate", timeout=10, context=gateway) as login:  # noqa: S310
+            assert json.load(login)["RESULT"] is True
     finally:
         sandbox.send_signal(signal.SIGTERM)
         _, error = sandbox.communicate(timeout=30)
@@ -463,4 +470,5 @@ def test_sandbox_says_where_it_is_and_ends_quietly(terminal: Terminal) -> None:
 
 
 def test_sandbox_names_the_faults_there_are(terminal: Terminal) -> None:
-    assert "html_page" in terminal.fails(2, "sandbox", "--fault", "gremlins")
+    there_are = terminal.fails(2, "sandbox", "--fault", "gremlins")
+    assert all(name in there_are for name in ("html_page", "tickle_fails", "invalid_nonce"))

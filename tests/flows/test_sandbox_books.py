@@ -9,7 +9,7 @@ import pytest
 
 from connectors.ibkr_flex.sandbox import QUERY_ID, TOKEN, FlexBroker
 from connectors.ibkr_portal.sandbox import Clock, Gateway, running
-from flows.sandbox_books import gateway_book
+from flows.sandbox_books import gateway_book, gateway_of
 from tests.connectors.ibkr_portal.caller import Caller
 
 THURSDAY = date(2026, 3, 5)
@@ -133,3 +133,34 @@ def test_executions_appear_in_the_gateway_when_they_happen(flex: FlexBroker, gat
     ]
     assert fresh and all(EVENING < datetime.fromisoformat(str(row["time"])) <= clock() for row in fresh)
     assert {row["exec_id"] for row in fresh} <= {row.exec_id for row in flex.history.rows}
+
+
+def test_a_trade_of_this_second_is_told_by_the_gateway_now_and_by_flex_when_the_day_is_over(flex: FlexBroker) -> None:
+    gateway = gateway_of(flex)
+    traded = gateway.trade_now(flex.history.accounts[1])
+
+    def told() -> set[object]:
+        return {row["exec_id"] for row in gateway.tell_book()["ibkr_portal"][traded.account]}
+
+    def printed() -> set[object]:
+        return {row["exec_id"] for row in flex.book()["ibkr_flex"][traded.account]}
+
+    assert traded.exec_id in told() - printed()
+    gateway.now.advance(86_400)
+    assert flex.today == THURSDAY + timedelta(days=1)
+    assert traded.exec_id in told() & printed()
+
+
+def test_a_day_that_passes_at_flex_ends_the_login_at_the_gateway(flex: FlexBroker) -> None:
+    gateway = gateway_of(flex)
+    gateway.log_in()
+    assert gateway.session.logged_in(gateway.now())
+    flex.advance()
+    assert not gateway.session.logged_in(gateway.now())
+
+
+def test_the_gateway_tells_of_days_long_after_it_was_made(flex: FlexBroker) -> None:
+    gateway = gateway_of(flex)
+    gateway.now.advance(40 * 86_400)
+    latest = max(str(row["time"]) for rows in gateway.tell_book()["ibkr_portal"].values() for row in rows)
+    assert gateway.now() - datetime.fromisoformat(latest) < timedelta(days=5)

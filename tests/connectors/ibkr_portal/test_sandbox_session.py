@@ -51,6 +51,12 @@ def test_a_test_logs_in_in_one_call(caller: Caller) -> None:
     assert caller.get("/sso/validate").json()["RESULT"] is True
 
 
+def test_a_test_ends_the_login_in_one_call(caller: Caller) -> None:
+    caller.get_ready()
+    assert caller.control("login", on=0) == {"logged_in": False}
+    assert caller.post("/iserver/auth/status").status_code == 401
+
+
 def test_a_login_alone_serves_what_is_outside_iserver(caller: Caller) -> None:
     caller.log_in()
     assert len(caller.get("/portfolio/accounts").json()) == 3
