@@ -105,12 +105,9 @@ def check_session(where: Path, connection: Connection) -> ConnectorError | None:
     """Ask whether the session is ready, where the broker has one; gives why it is not."""
     if connector(connection.kind).preflight is None:
         return None
-    try:
-        fetched = tasks.check_session(where, connection.name, str(flow_run.id), str(flow_run.flow_name))
-    except ConnectorError as error:
-        return error
-    steps.load_conversation(where, fetched.conversation_id)
-    return None
+    state = tasks.check_session(where, connection.name, str(flow_run.id), str(flow_run.flow_name))
+    fetched: steps.Fetched = state.result()
+    return fetched.error
 
 
 def _record(

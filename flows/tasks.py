@@ -8,6 +8,8 @@ from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State as TaskState
+from prefect.states import Completed
 
 from connectors.errors import ConnectorError
 from flows import changes, policy, steps
@@ -57,11 +59,18 @@ def fetch_names(home: Path, connection: str, run_id: str, flow: str) -> steps.Fe
 
 
 @task(task_run_name="check {connection}", cache_policy=NO_CACHE, persist_result=False)
-def check_session(home: Path, connection: str, run_id: str, flow: str) -> steps.Fetched:
-    """Ask whether the connection's session is ready, and land the answer; raises why it is not."""
+def check_session(home: Path, connection: str, run_id: str, flow: str) -> TaskState[steps.Fetched]:
+    """Ask whether the connection's session is ready, and land the answer; gives it with why it is not.
+
+    A session that is not ready is an answer, not a failure: it is asked about every few minutes, and said once.
+    """
     asked = every_connection([connection])[0]
     fetched = steps.fetch(home, asked.kind, asked.name, asked.credentials, None, run_id, flow=flow, checks_session=True)
-    return _landed(home, fetched)
+    steps.load_conversation(home, fetched.conversation_id)
+    error = fetched.error
+    return Completed(
+        name=policy.ENDINGS[policy.state_after(error)], message=str(error) if error else None, data=fetched
+    )
 
 
 @task(task_run_name="describe {connection}", cache_policy=NO_CACHE, persist_result=False)

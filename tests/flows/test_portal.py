@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -121,6 +122,17 @@ def test_without_a_login_a_person_is_called_once_and_nothing_else_is_asked(desk:
     desk.clock.advance(QUARTER)
     assert desk.sync().name == "Completed"
     assert desk.fills() >= desk.book()
+
+
+def test_a_session_that_is_not_ready_is_no_error_in_the_log(desk: Desk, transcript: io.StringIO) -> None:
+    desk.sync()
+    before = transcript.tell()
+    desk.clock.advance(QUARTER)
+    assert desk.check().name == "NeedsReauth"
+    said = transcript.getvalue()[before:]
+    assert "Finished in state NeedsReauth('Nobody is logged in" in said
+    assert "Traceback" not in said
+    assert " ERROR " not in said
 
 
 def test_a_session_that_tws_holds_is_not_taken(desk: Desk) -> None:
