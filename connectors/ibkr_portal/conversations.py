@@ -20,6 +20,7 @@ PRIMING_PAUSE = 5.5  # the first list of a session is empty; the second may be a
 SETTLING = (2.0, 3.0, 5.0, 10.0)  # a session that was just opened takes a moment
 BACKOFFS = (2.0, 8.0)  # one call in fifteen is said to fail by itself
 FIRST_BACKOFF, LONGEST_BACKOFF = 60.0, 1800.0
+LOOK_SECONDS = 61.0  # between two looks at the login
 AWAKE_SECONDS = 300.0  # a session that nobody used for so long may be another one now
 
 
@@ -132,11 +133,17 @@ def _opened(credentials: Credentials, recent: Sequence[Call], now: datetime) -> 
             code="brokerage",
             remedy=replies.BROUGHT_DOWN,
         )
-    login: Session = yield from _once(endpoints.sso_validate(credentials))
-    if login.tier is Tier.SSO_MISSING:
-        return login
+    if not _looked_lately(recent, now.timestamp()):  # else whoever has just logged in would wait a minute
+        login: Session = yield from _once(endpoints.sso_validate(credentials))
+        if login.tier is Tier.SSO_MISSING:
+            return login
     session: Session = yield from _once(endpoints.ssodh_init(credentials, compete=credentials.may_compete))
     return session if session.tier in (Tier.READY, Tier.COMPETING) else (yield from _settled(credentials, session))
+
+
+def _looked_lately(recent: Sequence[Call], now: float) -> bool:
+    """Tell whether the login was looked at so lately that it may not be again; without one, an opening is refused as well."""
+    return any(call.endpoint == "sso_validate" and call.moment > now - LOOK_SECONDS for call in recent)
 
 
 def _backoff(recent: Sequence[Call], now: float) -> float:

@@ -135,6 +135,17 @@ def test_a_session_that_is_not_ready_is_no_error_in_the_log(desk: Desk, transcri
     assert " ERROR " not in said
 
 
+def test_who_logs_in_again_at_once_does_not_wait_a_minute(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    began, before = desk.clock(), len(desk.gateway.log)
+    desk.gateway.log_in()
+    assert desk.sync().name == "Completed"
+    assert desk.clock() - began < timedelta(seconds=45)
+    assert desk.calls(before)[:2] == ["/iserver/auth/status", "/iserver/auth/ssodh/init"]
+    assert desk.gateway.pacing.violations == []
+
+
 def test_a_session_that_tws_holds_is_not_taken(desk: Desk) -> None:
     desk.gateway.log_in()
     desk.sync()
