@@ -27,7 +27,8 @@ def main() -> int:
     started = time.monotonic()
     folder = Path.cwd() / ".demo"
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "prefect").mkdir(parents=True)
+    for inside in ("prefect", "tmp"):
+        (folder / inside).mkdir(parents=True)
     port = _free_port()
     environment = _environment(folder, port)
     _say("1. Prefect: starting a server of its own")
@@ -52,6 +53,7 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
         "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
         "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR",
         "DO_NOT_TRACK": "1",
+        "TMPDIR": str(folder / "tmp"),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(CODE), os.environ.get("PYTHONPATH")])),
     }
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 
 Book = dict[str, list[dict[str, Any]]]
 Executions = Counter[tuple[Any, ...]]
+Span = tuple[datetime, datetime]
+
+NEW_YORK = ZoneInfo("America/New_York")
+LISTED = timedelta(days=6)  # what the gateway tells, before the current day
 
 FLEX_HERE = """
 select
@@ -25,6 +30,22 @@ select
     transact_time
 from fills
 where broker = 'ibkr'
+    and status = 'final'
+"""
+
+PORTAL_HERE = """
+select
+    account,
+    concat_ws('.', exec_id, lpad(exec_rev::varchar, 2, '0')) as exec_id,
+    side,
+    last_qty,
+    last_px,
+    commission,
+    transact_time
+from execution_reports
+where source = 'ibkr_portal'
+    and transact_time between $since and $until
+qualify row_number() over (partition by account, row_key order by version desc) = 1
 """
 
 KRAKEN_HERE = """
@@ -45,7 +66,7 @@ where fills.broker = 'kraken'
 
 
 def flex_in(con: duckdb.DuckDBPyConnection) -> Executions:
-    """Give the fills of Interactive Brokers that stand in the warehouse."""
+    """Give the fills that stand in the warehouse and that a statement of Interactive Brokers has told."""
     return Counter(
         (*texts, *(Decimal(number or 0) for number in numbers), when.replace(tzinfo=UTC))
         for *texts, quantity, price, commission, when in con.execute(FLEX_HERE).fetchall()
@@ -64,6 +85,37 @@ def flex_of(book: Book) -> Executions:
         )
         for account, rows in book.items()
         for row in rows
+    )
+
+
+def listed_at(moment: datetime) -> Span:
+    """Give the span that the gateway's list of this (aware) moment is of."""
+    first = moment.astimezone(NEW_YORK).date() - LISTED
+    return datetime.combine(first, time.min, NEW_YORK), moment
+
+
+def portal_in(con: duckdb.DuckDBPyConnection, listed: Span) -> Executions:
+    """Give what the gateway told last of each execution of a span, whatever Flex says of it since."""
+    since, until = (moment.astimezone(UTC).replace(tzinfo=None) for moment in listed)
+    return Counter(
+        (*row, when.replace(tzinfo=UTC))
+        for *row, when in con.execute(PORTAL_HERE, {"since": since, "until": until}).fetchall()
+    )
+
+
+def portal_of(book: Book, listed: Span) -> Executions:
+    """Give the executions of a span in the gateway's book."""
+    return Counter(
+        (
+            account,
+            *(row[name] for name in ("exec_id", "side")),
+            *(Decimal(row[name]) for name in ("quantity", "price", "commission")),
+            when,
+        )
+        for account, rows in book.items()
+        for row in rows
+        for when in [datetime.fromisoformat(row["time"]).astimezone(UTC)]
+        if listed[0] <= when <= listed[1]
     )
 
 
