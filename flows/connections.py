@@ -126,6 +126,8 @@ def prefer_quiet_prefect(where: Path) -> None:
         quiet["PREFECT_HOME"] = str(where / "prefect")
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+    if "PREFECT_HOME" in os.environ:
+        Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)  # Prefect makes no parents
 
 
 def retry_delays() -> list[float]:
