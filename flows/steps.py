@@ -253,6 +253,8 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         every_day=broker.is_open_always,
         is_news=error is not None or first["connection"] == IMPORTED,
         nothing_there=policy.nothing_there(first["connector"], footer.get("code")),
+        account=header.get("account"),
+        channels=broker.channels,
     )
     return Settled(load(con, batch, run), error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from math import ceil
@@ -67,11 +67,14 @@ def record(
     *,
     every_day: bool,
     nothing_there: bool = False,
+    asked_account: str | None = None,
+    channels: Sequence[frozenset[str]] = (),
 ) -> list[str]:
     """Write what was asked and returned, move the watermarks, and name the gaps.
 
     A file that was imported was asked for nothing: it covers what it says it covers. `nothing_there`: the broker has
-    answered that it has no statement for the window, which before the first day it ever returned is no gap.
+    answered that it has no statement for the window, which before the first day it ever returned is no gap. What was asked
+    of several sets of `channels` and told by some of them has failed for the others.
     """
     rows: list[dict[str, Any]] = []
     gaps: list[str] = []
@@ -88,22 +91,38 @@ def record(
         if not account.pop("holds_section"):
             account |= {"returned_since": None, "returned_until": None}  # nothing was returned of what was asked
         rows.append({**account, "since": wanted.since, "until": wanted.until, "status": status, "reason": reason})
-    if asked is not None and statements.is_empty():
-        nothing = dict.fromkeys(("broker", "source", "source_rank", "account", "returned_since", "returned_until"))
+    for row in rows:
+        row["channels"] = _named(group for group in channels if row["source"] in group)
+    silent = [group for group in channels if group.isdisjoint({row["source"] for row in rows})]
+    if asked is not None and (silent or statements.is_empty()):
+        nothing = dict.fromkeys(("broker", "source", "source_rank", "returned_since", "returned_until"))
         status = "nothing" if nothing_there else "failed"
         lost = {"row_count": 0, "broker_count": None, "exchange_id": None, "status": status, "reason": verdict}
-        rows.append({**nothing, **lost, "since": asked.since, "until": asked.until})
+        span = {"since": asked.since, "until": asked.until}
+        rows.append({**nothing, **lost, **span, "account": asked_account, "channels": _named(silent)})
     for row in rows:
         con.execute(
             "insert into coverage by name select unnest(?, recursive := true)",
             [{**row, "connection": connection, "every_day": every_day, "run_id": run_id, "recorded_at": recorded_at}],
         )
-        if row["status"] != "complete":
-            span = Asked(row["since"], row["until"]) if row["since"] else "file"
-            gaps.append(f"{row['source'] or connection} {span}: {row['reason']}")
+        if row["status"] != "complete" and not _is_told_beside(row, rows):
+            window = Asked(row["since"], row["until"]) if row["since"] else "file"
+            gaps.append(f"{row['source'] or connection} {window}: {row['reason']}")
     if rows:
         move_watermarks(con, recorded_at)
     return gaps
+
+
+def _named(groups: Iterable[frozenset[str]]) -> list[list[str]] | None:
+    return [sorted(group) for group in groups] or None
+
+
+def _is_told_beside(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether a channel that answers for this one has returned the same window, in the same conversation."""
+    same = ("channels", "account", "since", "until")
+    return row["channels"] is not None and any(
+        other["status"] == "complete" and all(other[name] == row[name] for name in same) for other in rows
+    )
 
 
 def record_members(con: duckdb.DuckDBPyConnection, statements: pl.DataFrame, reports: pl.DataFrame) -> None:
@@ -310,6 +329,15 @@ def first_covered(con: duckdb.DuckDBPyConnection, connection: str) -> datetime |
     """Give the earliest moment that an answer to this connection covers."""
     row = con.execute(
         "select min(returned_since) from coverage where connection = ? and returned_since is not null", [connection]
+    ).fetchall()
+    found: datetime | None = row[0][0]
+    return found
+
+
+def first_asked(con: duckdb.DuckDBPyConnection, connection: str, since: datetime) -> datetime | None:
+    """Give the begin of the earliest window, of those that begin at `since` or later, that this connection was asked for."""
+    row = con.execute(
+        "select min(since) from coverage where connection = ? and since >= ?", [connection, since]
     ).fetchall()
     found: datetime | None = row[0][0]
     return found

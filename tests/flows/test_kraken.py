@@ -16,6 +16,7 @@ from tests.connectors.kraken.desk import executions_in, executions_of
 from warehouse import db
 
 STATE = "select state, reason, remedy, retry_at from connections where connection = 'kraken'"
+GAPS = "select what from data_health where kind = 'gap'"
 FAR = timedelta(days=3650)
 
 
@@ -81,9 +82,11 @@ def trades_of(executions: dict[str, Any]) -> dict[str, Any]:
 def test_a_first_backfill_goes_by_export_and_a_sync_brings_what_is_new(exchange: Exchange) -> None:
     state = exchange.backfill()
     assert (state.name, state.is_completed()) == ("Completed", True)
-    assert exchange.broker.requests["AddExport"] == 2
+    assert (exchange.broker.requests["AddExport"], exchange.broker.requests["TradesHistory"]) == (2, 1)
     assert trades_of(exchange.executions()) == trades_of(exchange.book())
     assert exchange.ask(STATE)[0][0] == "active"
+    assert exchange.ask(GAPS) == []
+    assert exchange.ask("select distinct gaps from sync_runs") == [(0,)]
 
     exchange.broker.trade_now(3)
     assert exchange.sync().name == "Completed"
@@ -120,6 +123,8 @@ def test_a_wrong_key_asks_once_for_a_new_one_and_schedules_leave_it_alone(
     scheduled = exchange.sync()
     assert (scheduled.name, scheduled.is_completed()) == ("NeedsReauth", True)
     assert len(exchange.broker.log) == asked
+    assert exchange.backfill(via="export").name == "NeedsReauth"
+    assert len(exchange.ask(GAPS)) == 2
 
     secret = base64.b64encode(b"another secret of 64 bytes".ljust(64, b".")).decode()
     exchange.broker.keys["another-key"] = Key(secret, tier="pro")
@@ -127,6 +132,10 @@ def test_a_wrong_key_asks_once_for_a_new_one_and_schedules_leave_it_alone(
     monkeypatch.setenv("FILLHOUSE_KRAKEN_SECRET", secret)
     assert exchange.sync().name == "Completed"
     assert exchange.ask(STATE)[0][0] == "active"
+    assert len(exchange.ask(GAPS)) == 1
+    state = exchange.backfill(via="pages")  # in windows of a quarter, where the failed one was the whole
+    assert (state.name, state.result().worst.gaps) == ("Completed", ())
+    assert exchange.ask(GAPS) == []
 
 
 def test_a_locked_out_key_is_left_alone_until_it_opens(exchange: Exchange) -> None:

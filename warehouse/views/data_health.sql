@@ -66,35 +66,15 @@ union all
 select
     'gap' as kind,
     'error' as severity,
-    asked.connection,
-    spoken(asked.since, asked.until) || coalesce(' for ' || asked.account, '') || ' is ' || asked.status
-    || ': ' || coalesce(asked.reason, '') as what,
-    asked.recorded_at as since,
+    connection,
+    spoken(min(open_since), max(open_until)) || coalesce(' for ' || account, '') || ' is ' || status
+    || ': ' || coalesce(reason, '') as what,
+    recorded_at as since,
     'Run the backfill again' as remedy
-from coverage as asked
-where asked.status <> 'complete'
-    and asked.every_day
-    and asked.since is not null
-    and not exists (
-        select 1
-        from coverage as mended
-        where mended.connection = asked.connection
-            and mended.source is not distinct from coalesce(asked.source, mended.source)
-            and mended.account is not distinct from coalesce(asked.account, mended.account)
-            and mended.status = 'complete'
-            and mended.recorded_at > asked.recorded_at
-            and mended.returned_since <= asked.since
-            and mended.returned_until >= asked.until - interval 5 minute
-    )
-    and not exists (
-        select 1
-        from coverage as later
-        where later.connection = asked.connection
-            and later.since = asked.since
-            and later.until = asked.until
-            and later.account is not distinct from coalesce(asked.account, later.account)
-            and later.recorded_at > asked.recorded_at
-    )
+from open_spans
+where every_day
+    and (open_until < asked_until or open_until - open_since > interval 5 minute)
+group by connection, account, status, reason, recorded_at, asked_since, asked_until
 union all
 select
     'gap' as kind,
@@ -107,7 +87,7 @@ from (
     select
         *,
         max(returned_until) over (
-            partition by connection, source, account
+            partition by connection, coalesce(channels::varchar, source), account
             order by returned_since, returned_until
             rows between unbounded preceding and 1 preceding
         ) as reached
@@ -121,11 +101,10 @@ where hole.returned_since > hole.reached
     )
     and not exists (
         select 1
-        from coverage as failed
-        where failed.connection = hole.connection
-            and failed.status <> 'complete'
-            and failed.since < hole.returned_since
-            and failed.until > hole.reached
+        from open_spans
+        where open_spans.connection = hole.connection
+            and open_spans.open_since < hole.returned_since
+            and open_spans.open_until > hole.reached
     )
 union all
 select
