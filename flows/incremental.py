@@ -46,9 +46,9 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
     """Plan what to ask: each gap since the first day that is covered, with an overlap in front of it."""
     broker = connector(connection.kind)
     end = policy.span(None, None, moment, is_open_always=broker.is_open_always)
-    first = coverage.first_covered(con, connection.name) or min(
+    first = coverage.first_covered(con, connection.name, connection.account) or min(
         max(end.since, end.until - FIRST_DAYS),
-        coverage.first_asked(con, connection.name, end.until - LONG_AGO) or end.until,
+        coverage.first_asked(con, connection.name, end.until - LONG_AGO, connection.account) or end.until,
     )
     wanted = Asked(first, end.until, end.is_up_to_now)
     wanted = sync.within_reach(broker, wanted, moment)

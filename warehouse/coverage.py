@@ -229,19 +229,20 @@ def missing_windows(
     *,
     channels: Sequence[frozenset[str]] = (),
     every_day: bool = False,
+    account: str | None = None,
 ) -> list[Asked]:
     """Give the parts of a span that no answer has returned yet, oldest first: where a backfill continues.
 
     Each set of `channels` must have covered a part, by any channel in it; where none are named, the connection's most
     authoritative one. An answer covers what it returned for the account that it ends earliest for; one that begins
     later for an account found no older days there. Before the first moment returned, an answer that there
-    is nothing covers what it was asked for.
+    is nothing covers what it was asked for. Where the connection names its `account`, only that one's answers count.
     """
     silent = _silent(con, connection)
     missing = [
         gap
         for sources in channels or (_most_authoritative(con, connection),)
-        for gap in _gaps(sorted([*silent, *_covered(con, connection, sources)]), asked, every_day=every_day)
+        for gap in _gaps(sorted([*silent, *_covered(con, connection, sources, account)]), asked, every_day=every_day)
     ]
     return _united(missing)
 
@@ -260,7 +261,7 @@ def _most_authoritative(con: duckdb.DuckDBPyConnection, connection: str) -> froz
 
 
 def _covered(
-    con: duckdb.DuckDBPyConnection, connection: str, sources: frozenset[str]
+    con: duckdb.DuckDBPyConnection, connection: str, sources: frozenset[str], account: str | None
 ) -> list[tuple[datetime, datetime]]:
     """Give what answers of these channels returned, a span an answer; one without dates returned nothing."""
     return con.execute(
@@ -271,11 +272,12 @@ def _covered(
         from coverage
         where connection = ?
             and source in (select unnest(?))
+            and account is not distinct from coalesce(?, account)
         group by exchange_id
         having count(*) = count(returned_since)
         order by since, until
         """,
-        [connection, sorted(sources)],
+        [connection, sorted(sources), account],
     ).fetchall()
 
 
@@ -320,27 +322,60 @@ def _united(gaps: Sequence[Asked]) -> list[Asked]:
     return united
 
 
-def is_known(con: duckdb.DuckDBPyConnection, connection: str) -> bool:
-    """Tell whether anything was ever returned to this connection."""
-    return first_covered(con, connection) is not None
+def is_known(con: duckdb.DuckDBPyConnection, connection: str, account: str | None = None) -> bool:
+    """Tell whether anything was ever returned to this connection, about its account where it names one."""
+    return first_covered(con, connection, account) is not None
 
 
-def first_covered(con: duckdb.DuckDBPyConnection, connection: str) -> datetime | None:
+def first_covered(con: duckdb.DuckDBPyConnection, connection: str, account: str | None = None) -> datetime | None:
     """Give the earliest moment that an answer to this connection covers."""
     row = con.execute(
-        "select min(returned_since) from coverage where connection = ? and returned_since is not null", [connection]
+        """
+        select min(returned_since)
+        from coverage
+        where connection = ?
+            and account is not distinct from coalesce(?, account)
+        """,
+        [connection, account],
     ).fetchall()
     found: datetime | None = row[0][0]
     return found
 
 
-def first_asked(con: duckdb.DuckDBPyConnection, connection: str, since: datetime) -> datetime | None:
+def first_asked(
+    con: duckdb.DuckDBPyConnection, connection: str, since: datetime, account: str | None = None
+) -> datetime | None:
     """Give the begin of the earliest window, of those that begin at `since` or later, that this connection was asked for."""
     row = con.execute(
-        "select min(since) from coverage where connection = ? and since >= ?", [connection, since]
+        """
+        select min(since)
+        from coverage
+        where connection = ?
+            and account is not distinct from coalesce(?, account)
+            and since >= ?
+        """,
+        [connection, account, since],
     ).fetchall()
     found: datetime | None = row[0][0]
     return found
+
+
+def accounts_of(con: duckdb.DuckDBPyConnection, broker: str) -> dict[str, str]:
+    """Give the account that each connection to a broker was last told of."""
+    return dict(
+        con.execute(
+            """
+            select
+                connection,
+                arg_max(account, recorded_at)
+            from coverage
+            where broker = ?
+                and account is not null
+            group by connection
+            """,
+            [broker],
+        ).fetchall()
+    )
 
 
 def was_asked_since(con: duckdb.DuckDBPyConnection, connection: str, until: datetime, moment: datetime) -> bool:
