@@ -28,4 +28,5 @@ CONNECTOR = Connector(
     overlap=timedelta(hours=1),
     is_open_always=True,
     channels=(frozenset({dialect.REST, dialect.EXPORT}), frozenset({dialect.LEDGER})),
+    export_channels=frozenset({dialect.EXPORT}),
 )
