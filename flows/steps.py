@@ -431,6 +431,7 @@ class Imported:
     loaded: Loaded | None = None
     already: bool = False
     refused: str = ""
+    names: int | None = None  # of a listing: how many instruments it describes
 
 
 def import_files(
@@ -466,7 +467,8 @@ def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: 
                 raise
             landed.result()
         loaded = settle(con, home, conversation.landed, said).loaded
-    return Imported(path, loaded=loaded)
+    is_listing = endpoint in broker.reference_endpoints
+    return Imported(path, loaded=loaded, names=said.instruments.height if is_listing else None)
 
 
 def _land_file(conversation: landing.Conversation, name: str, reply: Reply, sha256: str) -> None:

@@ -62,7 +62,8 @@ class Loaded:
     revised: int = 0
     cancelled: int = 0
     rejected: int = 0
-    entries: int = 0  # of the ledger
+    entries: int = 0  # of the ledger, new or changed
+    entries_read: int = 0
     gaps: tuple[str, ...] = field(default=())
 
     @property
@@ -99,7 +100,7 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
         rejected = _merge_quarantine(con, batch)
         _merge_drift(con, batch.drift)
         read = batch.reports.height + rejected
-        loaded = Loaded(read, added, revised, cancelled, rejected, changed_entries, tuple(gaps))
+        loaded = Loaded(read, added, revised, cancelled, rejected, changed_entries, batch.ledger.height, tuple(gaps))
         _record_run(con, batch, run, loaded)
         if loaded.changed or run.is_news or run.nothing_there:
             note_change(con)

@@ -157,6 +157,22 @@ group by
     ref_id
 union all
 select
+    'ledger_only' as kind,
+    'note' as severity,
+    broker as connection,
+    count(distinct exec_id) || ' executions of ' || account || ' are known from the ledger only, such as ' || min(exec_id) as what,
+    min(first_seen_at) as since,
+    'Import the trades of these days too, or back-fill them' as remedy
+from ledger_entries
+where exec_id is not null
+    and status = 'booked'
+    and exec_hash not in (select exec_hash from links where exec_hash is not null)
+    and exec_hash not in (select exec_hash from ledger_findings where exec_hash is not null)
+group by
+    broker,
+    account
+union all
+select
     'fee_currency_unknown' as kind,
     'warning' as severity,
     broker as connection,
@@ -240,4 +256,33 @@ select
 from token_notices
 group by
     connection,
-    expires_on;
+    expires_on
+union all
+select
+    'account_twice' as kind,
+    'warning' as severity,
+    broker as connection,
+    count(*) || ' executions stand in more than one account, such as ' || min(exec_id) || ' in ' || min(accounts) as what,
+    min(since) as since,
+    'Ask for one account only; name it with --account when importing, and leave the connection''s account as it was' as remedy
+from (
+    select
+        broker,
+        exec_id,
+        string_agg(distinct account, ' and ' order by account) as accounts,
+        min(first_seen_at) as since
+    from execution_rows
+    where key_rank = 5
+        and broker in (
+            select broker
+            from execution_rows
+            where key_rank = 5
+            group by broker
+            having min(account) < max(account)
+        )
+    group by
+        broker,
+        exec_id
+    having min(account) < max(account)
+)
+group by broker;
