@@ -139,20 +139,32 @@ def test_several_accounts_make_an_import_ask_whose_files_they_are(terminal: Term
     assert terminal.run("import", "--account", "main", EXPORTED).exit_code == 0
 
 
-LEDGERS = b"txid,refid,time,type,subtype,aclass,asset,amount,fee,balance\n" + b"".join(
-    b"L%d,R%d,2026-03-0%d 10:00:00,%s,,currency,EUR,-0.0200,0.0000,10.0000\n" % (day, day, day, kind)
-    for day, kind in ((1, b"deposit"), (2, b"margin"), (3, b"margin"))
-)
+LEDGERS = [
+    b"txid,refid,time,type,subtype,aclass,asset,amount,fee,balance",
+    b"L1,R1,2026-03-01 10:00:00,deposit,,currency,EUR,500.0000,0.0000,500.0000",
+    b"L2,R2,2026-03-02 10:00:00,margin,,currency,EUR,-0.0200,0.0000,499.9800",
+    b"L3,R3,2026-03-03 10:00:00,trade,,currency,EUR,-100.0000,0.2600,399.7200",
+    b"L4,R3,2026-03-03 10:00:00,trade,,currency,XXBT,0.0020,0.0000,0.0020",
+]
 
 
 def test_ledger_files_say_how_many_entries_they_brought(terminal: Terminal, tmp_path: Path) -> None:
     first, second = tmp_path / "1.csv", tmp_path / "2.csv"
-    first.write_bytes(LEDGERS.rsplit(b"L3", 1)[0])
-    second.write_bytes(LEDGERS)
-    assert terminal.run("import", first).stdout == f"{first}: 2 ledger entries read, 2 of them new\n"
-    assert terminal.run("import", second).stdout == f"{second}: 3 ledger entries read, 1 of them new\n"
-    findings = rows(terminal.home, "select severity, what from data_health where kind = 'ledger_only'")
-    assert findings == [{"severity": "note", "what": "2 executions of main are known from the ledger only, such as R2"}]
+    first.write_bytes(b"\n".join(LEDGERS[:2]))
+    second.write_bytes(b"\n".join(LEDGERS))
+    assert terminal.run("import", first).stdout == f"{first}: 1 ledger entries read, 1 of them new\n"
+    said = "1 rows read, 1 added, 0 revised, 0 cancelled, 0 rejected; 4 ledger entries read, 3 of them new"
+    assert terminal.run("import", second).stdout == f"{second}: {said}\n"
+
+
+def test_executions_known_from_the_ledger_only_are_a_note(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "ledgers.csv").write_bytes(b"\n".join(LEDGERS))
+    terminal.run("import", tmp_path / "ledgers.csv")
+    assert rows(terminal.home, "select severity, what from data_health where kind = 'ledger_only'") == [
+        {"severity": "note", "what": "2 executions of main are known from the ledger only, such as R2"}
+    ]
+    found = rows(terminal.home, "select exec_id, finding from ledger_reconciliation order by exec_id")
+    assert [(row["exec_id"], row["finding"]) for row in found] == [("R2", "ledger_only"), ("R3", "ledger_only")]
 
 
 def test_a_listing_of_names_says_that_it_is_one(terminal: Terminal, tmp_path: Path) -> None:

@@ -163,11 +163,28 @@ select
     count(distinct exec_id) || ' executions of ' || account || ' are known from the ledger only, such as ' || min(exec_id) as what,
     min(first_seen_at) as since,
     'Import the trades of these days too, or back-fill them' as remedy
-from ledger_entries
-where exec_id is not null
-    and status = 'booked'
-    and exec_hash not in (select exec_hash from links where exec_hash is not null)
-    and exec_hash not in (select exec_hash from ledger_findings where exec_hash is not null)
+from (
+    select
+        broker,
+        account,
+        exec_id,
+        first_seen_at
+    from ledger_entries
+    where exec_id is not null
+        and status = 'booked'
+        and exec_hash not in (select exec_hash from links where exec_hash is not null)
+        and exec_hash not in (select exec_hash from ledger_findings where exec_hash is not null)
+    union all
+    select
+        broker,
+        account,
+        exec_id,
+        first_seen_at
+    from execution_rows
+    where exec_type = 'LEDGER'
+        and status = 'provisional'
+        and stands
+)
 group by
     broker,
     account
