@@ -91,4 +91,5 @@ class Connector:
     fresh_within: timedelta | None = None  # how old its newest answer may be; None: it tells whole days, a day later
     reach: timedelta | None = None  # how far back the broker tells anything at all; None: to the beginning
     channels: tuple[frozenset[str], ...] = ()  # a window is covered when each of these has been, by any of its channels
+    export_channels: frozenset[str] = frozenset()  # of those, what only the export brings: it tells less than pages do
     feed: Callable[..., Conversation] | None = None

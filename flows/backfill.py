@@ -33,7 +33,8 @@ def backfill(
         connections: Names of connections; all that are configured when left out.
         since: First day, five years ago when left out.
         until: The day after the last; when left out, the last day that has ended, or now where trading never rests.
-        via: How Kraken's history is fetched: "export" or "pages"; the export for a first backfill when left out.
+        via: How Kraken's history is fetched: "export" or "pages"; the export for a first backfill when left out. Pages
+            are also read of what only an export has told, which tells less.
 
     """
     where = home()
@@ -45,9 +46,10 @@ def backfill(
         wanted = sync.within_reach(
             broker, policy.span(since, until, moment, is_open_always=broker.is_open_always), moment
         )
-        parts = sync.missing(con, connection, wanted)
+        parts = sync.missing(con, connection, wanted, wants_pages=via is Way.PAGES)
+        covered_until = parts[0].since if parts else wanted.until
         exports = broker.export is not None and (
-            via is Way.EXPORT or (via is None and not coverage.is_known(con, connection.name))
+            via is Way.EXPORT or (via is None and not coverage.is_known(con, connection.name, connection.account))
         )
         windows = [Window(part.since, part.until) for part in parts] if exports else sync.cut(broker, connection, parts)
         return Plan(
@@ -62,6 +64,7 @@ def backfill(
                 for window in windows
             ),
             wants_names=broker.reference is not None,
+            covered_until=covered_until if covered_until > wanted.since else None,
         )
 
     with steps.published(where):

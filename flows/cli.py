@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import fields
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -143,6 +144,7 @@ def import_(
     from warehouse import db  # noqa: PLC0415
 
     home, name = _home(), _broker(broker, files)
+    account = account or _account(home, name)
     results: list[steps.Imported] = []
     with ExitStack() as published:
         for result in steps.import_files(home, name, files, account=account, endpoint=endpoint):
@@ -178,6 +180,28 @@ def _broker(name: str | None, files: list[Path]) -> str:
     if len(called_so) != 1:
         raise questions.BadInput(f"Say whose files these are with --broker; there are: {there_are}.")
     return called_so[0]
+
+
+def _account(home: Path, name: str) -> str | None:
+    """Choose the account of files that name none: that of the only connection to their broker."""
+    from connectors.registry import connector  # noqa: PLC0415
+    from flows.connections import accounts_of  # noqa: PLC0415
+    from flows.steps import IMPORTED  # noqa: PLC0415
+    from warehouse import coverage, db  # noqa: PLC0415
+
+    if "account" not in {field.name for field in fields(connector(name).credentials)}:
+        return None
+    known: dict[str, str] = {}
+    if (home / db.READER).exists():  # connections that are kept in Prefect are known by what they brought
+        with db.reader(home) as con:
+            known = coverage.accounts_of(con, connector(name).broker)
+    known = {
+        connection: account for connection, account in (known | accounts_of(name)).items() if connection != IMPORTED
+    }
+    if len(set(known.values())) > 1:
+        there_are = ", ".join(sorted(set(known.values())))
+        raise questions.BadInput(f"Say whose files these are with --account; there are: {there_are}.")
+    return next(iter(known.values()), None)
 
 
 DAY = ["%Y-%m-%d"]

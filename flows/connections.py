@@ -53,6 +53,12 @@ class Connection:
 
         return connector(self.kind).pace_key(self.credentials)
 
+    @property
+    def account(self) -> str | None:
+        """Name the account, where the broker does not."""
+        named: str | None = getattr(self.credentials, "account", None)
+        return named
+
 
 def home() -> Path:
     """Tell where everything is kept: FILLHOUSE_HOME, else ./data; absolute."""
@@ -117,6 +123,13 @@ def settings() -> Any:
         raise NotConfigured(f"A setting will not do. {wrong}.") from None
     except SettingsError as exc:
         raise NotConfigured(f"A setting is not JSON, as it must be: {exc}.") from None
+
+
+def accounts_of(kind: str) -> dict[str, str]:
+    """Give the account that the variables name for the connection to a broker that names none; of such a broker's files, too."""
+    said = settings()
+    named = f"{kind}_account" in said.model_fields_set or getattr(said, f"{kind}_key", None)
+    return {getattr(said, f"{kind}_name"): getattr(said, f"{kind}_account")} if named else {}
 
 
 def prefer_quiet_prefect(where: Path) -> None:

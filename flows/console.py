@@ -78,6 +78,8 @@ def imported(result: Imported) -> None:
         error(f"{result.path}: refused: {result.refused} Nothing of it was loaded.")
     elif result.already or result.loaded is None:
         line(f"{result.path}: already known; nothing changed")
+    elif result.names is not None:
+        line(f"{result.path}: a listing of names, {result.names} instruments described")
     else:
         line(f"{result.path}: {_counts([result.loaded])}")
 
@@ -90,11 +92,17 @@ def import_total(results: Sequence[Imported]) -> None:
 
 
 def _counts(loaded: Sequence[Loaded]) -> str:
-    counted = ("rows_read", "added", "revised", "cancelled", "rejected")
-    read, added, revised, cancelled, rejected = (sum(getattr(one, name) for one in loaded) for name in counted)
-    said = f"{read} rows read, {added} added, {revised} revised, {cancelled} cancelled, {rejected} rejected"
+    counted = ("rows_read", "added", "revised", "cancelled", "rejected", "entries_read", "entries")
+    read, added, revised, cancelled, rejected, entries, new = (
+        sum(getattr(one, name) for one in loaded) for name in counted
+    )
+    said = []
+    if read or not entries:
+        said.append(f"{read} rows read, {added} added, {revised} revised, {cancelled} cancelled, {rejected} rejected")
+    if entries:
+        said.append(f"{entries} ledger entries read, {new} of them new")
     gaps = [gap for one in loaded for gap in one.gaps]
-    return said + (f"; gap: {'; '.join(gaps)}" if gaps else "")
+    return "; ".join([*said, *([f"gap: {'; '.join(gaps)}"] if gaps else [])])
 
 
 def answer(cursor: duckdb.DuckDBPyConnection, file: TextIO | None = None) -> None:

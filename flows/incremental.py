@@ -21,6 +21,7 @@ from warehouse import coverage
 from warehouse.coverage import Asked
 
 FIRST_DAYS = timedelta(days=7)  # for a connection that was never backfilled: enough for today's questions
+LONG_AGO = timedelta(days=31)  # what was asked in vain before is for a backfill
 
 
 @flow(name="incremental", persist_result=False)
@@ -45,8 +46,11 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
     """Plan what to ask: each gap since the first day that is covered, with an overlap in front of it."""
     broker = connector(connection.kind)
     end = policy.span(None, None, moment, is_open_always=broker.is_open_always)
-    first = coverage.first_covered(con, connection.name)
-    wanted = Asked(first or max(end.since, end.until - FIRST_DAYS), end.until, end.is_up_to_now)
+    first = coverage.first_covered(con, connection.name, connection.account) or min(
+        max(end.since, end.until - FIRST_DAYS),
+        coverage.first_asked(con, connection.name, end.until - LONG_AGO, connection.account) or end.until,
+    )
+    wanted = Asked(first, end.until, end.is_up_to_now)
     wanted = sync.within_reach(broker, wanted, moment)
     parts = sync.missing(con, connection, wanted)
     if not broker.is_open_always and coverage.was_asked_since(

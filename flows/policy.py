@@ -60,6 +60,7 @@ class Outcome:
     state: State
     entered: bool  # the run found the connection in another state
     windows: int = 0
+    covered_until: datetime | None = None  # how far nothing was asked, as it was there already
     reason: str = ""
     remedy: str = ""
     retry_at: datetime | None = None

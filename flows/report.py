@@ -61,8 +61,9 @@ class Summary:
 
 def _lines(outcome: Outcome) -> list[str]:
     totals = outcome.totals
+    covered = f"Already covered up to {outcome.covered_until:%Y-%m-%d %H:%M:%S}. " if outcome.covered_until else ""
     brought = (
-        f"{outcome.connection}: {outcome.state}. {outcome.windows} windows, {totals.rows:,} rows: "
+        f"{outcome.connection}: {outcome.state}. {covered}{outcome.windows} windows, {totals.rows:,} rows: "
         f"{totals.added:,} added, {totals.revised:,} revised, {totals.cancelled:,} cancelled, "
         f"{totals.rejected:,} rejected; {len(outcome.gaps)} gaps; {totals.requests} requests, "
         f"{totals.waited_seconds:.0f} s waited."

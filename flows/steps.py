@@ -263,6 +263,8 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         every_day=broker.is_open_always,
         is_news=error is not None or first["connection"] == IMPORTED,
         nothing_there=policy.nothing_there(first["connector"], footer.get("code")),
+        account=header.get("account"),
+        channels=broker.channels,
     )
     return Settled(load(con, batch, run), error)
 
@@ -439,6 +441,7 @@ class Imported:
     loaded: Loaded | None = None
     already: bool = False
     refused: str = ""
+    names: int | None = None  # of a listing: how many instruments it describes
 
 
 def import_files(
@@ -474,7 +477,8 @@ def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: 
                 raise
             landed.result()
         loaded = settle(con, home, conversation.landed, said).loaded
-    return Imported(path, loaded=loaded)
+    is_listing = endpoint in broker.reference_endpoints
+    return Imported(path, loaded=loaded, names=said.instruments.height if is_listing else None)
 
 
 def _land_file(conversation: landing.Conversation, name: str, reply: Reply, sha256: str) -> None:

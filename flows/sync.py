@@ -39,6 +39,7 @@ class Plan:
     asked: Asked
     questions: tuple[Question, ...]
     wants_names: bool = False
+    covered_until: datetime | None = None  # how far nothing is asked, as it is there already
 
 
 Planner = Callable[[duckdb.DuckDBPyConnection, Connection, datetime], Plan]
@@ -128,11 +129,19 @@ def _record(
     return moment
 
 
-def missing(con: duckdb.DuckDBPyConnection, connection: Connection, asked: Asked) -> list[Asked]:
-    """Give the parts of a span that no answer of this connection covers."""
+def missing(
+    con: duckdb.DuckDBPyConnection, connection: Connection, asked: Asked, *, wants_pages: bool = False
+) -> list[Asked]:
+    """Give the parts of a span that no answer of this connection covers; that of an export is none where pages are wanted."""
     broker = connector(connection.kind)
+    unwanted = broker.export_channels if wants_pages else frozenset()
     return coverage.missing_windows(
-        con, connection.name, asked, channels=broker.channels, every_day=broker.is_open_always
+        con,
+        connection.name,
+        asked,
+        channels=[group - unwanted for group in broker.channels],
+        every_day=broker.is_open_always,
+        account=connection.account,
     )
 
 
@@ -244,6 +253,7 @@ def _outcome(
         state=state,
         entered=before is None or before.state != state,
         windows=len(plan.questions),
+        covered_until=plan.covered_until,
         reason=error.message if error else "",
         remedy=error.remedy if error else "",
         retry_at=policy.retry_at(error, moment),

@@ -52,6 +52,7 @@ def test_every_table_and_view_is_listed() -> None:
         "schema_migrations",
         "execution_rows",
         "missing_days",
+        "open_spans",
         "news",
         "members",
     }
@@ -91,3 +92,14 @@ def test_the_settings_shown_are_the_settings_read() -> None:
     read = (ROOT / "flows" / "connections.py").read_text().lower()
     for setting in set(re.findall(r"FILLHOUSE_(\w+)=", README)):
         assert setting.lower() in read.replace("fillhouse_", "")
+
+
+@pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", README, re.DOTALL))
+def test_a_query_that_is_shown_can_be_asked(query: str) -> None:
+    empty_warehouse().execute(query)
+
+
+def test_every_finding_of_the_reconciliation_is_explained() -> None:
+    view = (ROOT / "warehouse" / "views" / "ledger_reconciliation.sql").read_text()
+    told = {cells[0].strip("`") for cells in table_after("| `finding` |")}
+    assert told == set(re.findall(r"(?:then|else) '(\w+)'", view))

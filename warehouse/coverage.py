@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from math import ceil
@@ -67,11 +67,14 @@ def record(
     *,
     every_day: bool,
     nothing_there: bool = False,
+    asked_account: str | None = None,
+    channels: Sequence[frozenset[str]] = (),
 ) -> list[str]:
     """Write what was asked and returned, move the watermarks, and name the gaps.
 
     A file that was imported was asked for nothing: it covers what it says it covers. `nothing_there`: the broker has
-    answered that it has no statement for the window, which before the first day it ever returned is no gap.
+    answered that it has no statement for the window, which before the first day it ever returned is no gap. What was asked
+    of several sets of `channels` and told by some of them has failed for the others.
     """
     rows: list[dict[str, Any]] = []
     gaps: list[str] = []
@@ -88,22 +91,38 @@ def record(
         if not account.pop("holds_section"):
             account |= {"returned_since": None, "returned_until": None}  # nothing was returned of what was asked
         rows.append({**account, "since": wanted.since, "until": wanted.until, "status": status, "reason": reason})
-    if asked is not None and statements.is_empty():
-        nothing = dict.fromkeys(("broker", "source", "source_rank", "account", "returned_since", "returned_until"))
+    for row in rows:
+        row["channels"] = _named(group for group in channels if row["source"] in group)
+    silent = [group for group in channels if group.isdisjoint({row["source"] for row in rows})]
+    if asked is not None and (silent or statements.is_empty()):
+        nothing = dict.fromkeys(("broker", "source", "source_rank", "returned_since", "returned_until"))
         status = "nothing" if nothing_there else "failed"
         lost = {"row_count": 0, "broker_count": None, "exchange_id": None, "status": status, "reason": verdict}
-        rows.append({**nothing, **lost, "since": asked.since, "until": asked.until})
+        span = {"since": asked.since, "until": asked.until}
+        rows.append({**nothing, **lost, **span, "account": asked_account, "channels": _named(silent)})
     for row in rows:
         con.execute(
             "insert into coverage by name select unnest(?, recursive := true)",
             [{**row, "connection": connection, "every_day": every_day, "run_id": run_id, "recorded_at": recorded_at}],
         )
-        if row["status"] != "complete":
-            span = Asked(row["since"], row["until"]) if row["since"] else "file"
-            gaps.append(f"{row['source'] or connection} {span}: {row['reason']}")
+        if row["status"] != "complete" and not _is_told_beside(row, rows):
+            window = Asked(row["since"], row["until"]) if row["since"] else "file"
+            gaps.append(f"{row['source'] or connection} {window}: {row['reason']}")
     if rows:
         move_watermarks(con, recorded_at)
     return gaps
+
+
+def _named(groups: Iterable[frozenset[str]]) -> list[list[str]] | None:
+    return [sorted(group) for group in groups] or None
+
+
+def _is_told_beside(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether a channel that answers for this one has returned the same window, in the same conversation."""
+    same = ("channels", "account", "since", "until")
+    return row["channels"] is not None and any(
+        other["status"] == "complete" and all(other[name] == row[name] for name in same) for other in rows
+    )
 
 
 def record_members(con: duckdb.DuckDBPyConnection, statements: pl.DataFrame, reports: pl.DataFrame) -> None:
@@ -210,19 +229,20 @@ def missing_windows(
     *,
     channels: Sequence[frozenset[str]] = (),
     every_day: bool = False,
+    account: str | None = None,
 ) -> list[Asked]:
     """Give the parts of a span that no answer has returned yet, oldest first: where a backfill continues.
 
     Each set of `channels` must have covered a part, by any channel in it; where none are named, the connection's most
     authoritative one. An answer covers what it returned for the account that it ends earliest for; one that begins
     later for an account found no older days there. Before the first moment returned, an answer that there
-    is nothing covers what it was asked for.
+    is nothing covers what it was asked for. Where the connection names its `account`, only that one's answers count.
     """
     silent = _silent(con, connection)
     missing = [
         gap
         for sources in channels or (_most_authoritative(con, connection),)
-        for gap in _gaps(sorted([*silent, *_covered(con, connection, sources)]), asked, every_day=every_day)
+        for gap in _gaps(sorted([*silent, *_covered(con, connection, sources, account)]), asked, every_day=every_day)
     ]
     return _united(missing)
 
@@ -241,7 +261,7 @@ def _most_authoritative(con: duckdb.DuckDBPyConnection, connection: str) -> froz
 
 
 def _covered(
-    con: duckdb.DuckDBPyConnection, connection: str, sources: frozenset[str]
+    con: duckdb.DuckDBPyConnection, connection: str, sources: frozenset[str], account: str | None
 ) -> list[tuple[datetime, datetime]]:
     """Give what answers of these channels returned, a span an answer; one without dates returned nothing."""
     return con.execute(
@@ -252,11 +272,12 @@ def _covered(
         from coverage
         where connection = ?
             and source in (select unnest(?))
+            and account is not distinct from coalesce(?, account)
         group by exchange_id
         having count(*) = count(returned_since)
         order by since, until
         """,
-        [connection, sorted(sources)],
+        [connection, sorted(sources), account],
     ).fetchall()
 
 
@@ -301,18 +322,60 @@ def _united(gaps: Sequence[Asked]) -> list[Asked]:
     return united
 
 
-def is_known(con: duckdb.DuckDBPyConnection, connection: str) -> bool:
-    """Tell whether anything was ever returned to this connection."""
-    return first_covered(con, connection) is not None
+def is_known(con: duckdb.DuckDBPyConnection, connection: str, account: str | None = None) -> bool:
+    """Tell whether anything was ever returned to this connection, about its account where it names one."""
+    return first_covered(con, connection, account) is not None
 
 
-def first_covered(con: duckdb.DuckDBPyConnection, connection: str) -> datetime | None:
+def first_covered(con: duckdb.DuckDBPyConnection, connection: str, account: str | None = None) -> datetime | None:
     """Give the earliest moment that an answer to this connection covers."""
     row = con.execute(
-        "select min(returned_since) from coverage where connection = ? and returned_since is not null", [connection]
+        """
+        select min(returned_since)
+        from coverage
+        where connection = ?
+            and account is not distinct from coalesce(?, account)
+        """,
+        [connection, account],
     ).fetchall()
     found: datetime | None = row[0][0]
     return found
+
+
+def first_asked(
+    con: duckdb.DuckDBPyConnection, connection: str, since: datetime, account: str | None = None
+) -> datetime | None:
+    """Give the begin of the earliest window, of those that begin at `since` or later, that this connection was asked for."""
+    row = con.execute(
+        """
+        select min(since)
+        from coverage
+        where connection = ?
+            and account is not distinct from coalesce(?, account)
+            and since >= ?
+        """,
+        [connection, account, since],
+    ).fetchall()
+    found: datetime | None = row[0][0]
+    return found
+
+
+def accounts_of(con: duckdb.DuckDBPyConnection, broker: str) -> dict[str, str]:
+    """Give the account that each connection to a broker was last told of."""
+    return dict(
+        con.execute(
+            """
+            select
+                connection,
+                arg_max(account, recorded_at)
+            from coverage
+            where broker = ?
+                and account is not null
+            group by connection
+            """,
+            [broker],
+        ).fetchall()
+    )
 
 
 def was_asked_since(con: duckdb.DuckDBPyConnection, connection: str, until: datetime, moment: datetime) -> bool:

@@ -49,6 +49,8 @@ class Run:
     every_day: bool = False  # whether the broker trades on weekends too, so that they can be missing
     is_news: bool = False  # readers should see it even if no fill changed
     nothing_there: bool = False  # the broker's answer was that it has no statement for what was asked
+    account: str | None = None  # that was asked about, where the connection names it
+    channels: tuple[frozenset[str], ...] = ()  # each set must return what was asked, by any channel in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Loaded:
     revised: int = 0
     cancelled: int = 0
     rejected: int = 0
-    entries: int = 0  # of the ledger
+    entries: int = 0  # of the ledger, new or changed
+    entries_read: int = 0
     gaps: tuple[str, ...] = field(default=())
 
     @property
@@ -83,6 +86,8 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
             run.finished_at,
             every_day=run.every_day,
             nothing_there=run.nothing_there,
+            asked_account=run.account,
+            channels=run.channels,
         )
         coverage.record_members(con, batch.statements, batch.reports)
         answered: list[datetime] = batch.exchanges.filter(pl.col("kind") == "exchange")["answered_at"].to_list()
@@ -95,7 +100,7 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
         rejected = _merge_quarantine(con, batch)
         _merge_drift(con, batch.drift)
         read = batch.reports.height + rejected
-        loaded = Loaded(read, added, revised, cancelled, rejected, changed_entries, tuple(gaps))
+        loaded = Loaded(read, added, revised, cancelled, rejected, changed_entries, batch.ledger.height, tuple(gaps))
         _record_run(con, batch, run, loaded)
         if loaded.changed or run.is_news or run.nothing_there:
             note_change(con)

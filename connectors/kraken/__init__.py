@@ -30,4 +30,5 @@ CONNECTOR = Connector(
     is_open_always=True,
     fresh_within=timedelta(hours=1),
     channels=(frozenset({dialect.REST, dialect.EXPORT}), frozenset({dialect.LEDGER})),
+    export_channels=frozenset({dialect.EXPORT}),
 )

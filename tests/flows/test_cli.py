@@ -36,6 +36,8 @@ RECORDED = ROOT / "tests" / "connectors" / "ibkr_flex" / "recorded"
 PLAIN = RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"
 NO_TRADES = RECORDED / "30_no_trades_section_and_empty_trades" / "2.xml"
 ONE_BAD_ROW = RECORDED / "24_one_bad_row_among_good" / "1.xml"
+KRAKEN = ROOT / "tests" / "connectors" / "kraken" / "recorded"
+EXPORTED = KRAKEN / "03_rest_and_export_are_one_fill" / "1_trades.csv"
 REBOOKED = sorted((RECORDED / "05_cancel_keeps_commission_then_rebook").glob("*.xml"))
 CHANGING = sorted((RECORDED / "41_value_that_changes_and_changes_back").glob("*.xml"))
 HEAVY = ("duckdb", "polars", "httpx", "prefect", "dataframely", "xml2arrow", "pydantic", "rich")
@@ -122,6 +124,61 @@ def test_the_same_file_twice_says_so(terminal: Terminal) -> None:
     terminal.run("import", PLAIN)
     result = terminal.run("import", PLAIN)
     assert (result.exit_code, result.stdout) == (0, f"{PLAIN}: already known; nothing changed\n")
+
+
+def test_files_of_a_broker_that_names_no_account_belong_to_that_of_its_connection(terminal: Terminal) -> None:
+    assert terminal.run("import", EXPORTED, FILLHOUSE_KRAKEN_ACCOUNT="desk").exit_code == 0
+    assert rows(terminal.home, "select distinct account from fills") == [{"account": "desk"}]
+
+
+def test_several_accounts_make_an_import_ask_whose_files_they_are(terminal: Terminal) -> None:
+    terminal.run("import", PLAIN)
+    with duckdb.connect(terminal.home / "fillhouse.duckdb") as con:
+        con.execute(
+            "insert into coverage (connection, broker, account, recorded_at) values"
+            " ('one', 'kraken', 'desk', '2026-01-02'), ('two', 'kraken', 'main', '2026-01-02')"
+        )
+    assert "with --account; there are: desk, main." in terminal.fails(2, "import", EXPORTED)
+    assert terminal.run("import", "--account", "main", EXPORTED).exit_code == 0
+
+
+LEDGERS = [
+    b"txid,refid,time,type,subtype,aclass,asset,amount,fee,balance",
+    b"L1,R1,2026-03-01 10:00:00,deposit,,currency,EUR,500.0000,0.0000,500.0000",
+    b"L2,R2,2026-03-02 10:00:00,margin,,currency,EUR,-0.0200,0.0000,499.9800",
+    b"L3,R3,2026-03-03 10:00:00,trade,,currency,EUR,-100.0000,0.2600,399.7200",
+    b"L4,R3,2026-03-03 10:00:00,trade,,currency,XXBT,0.0020,0.0000,0.0020",
+]
+
+
+def test_ledger_files_say_how_many_entries_they_brought(terminal: Terminal, tmp_path: Path) -> None:
+    first, second = tmp_path / "1.csv", tmp_path / "2.csv"
+    first.write_bytes(b"\n".join(LEDGERS[:2]))
+    second.write_bytes(b"\n".join(LEDGERS))
+    assert terminal.run("import", first).stdout == f"{first}: 1 ledger entries read, 1 of them new\n"
+    said = "1 rows read, 1 added, 0 revised, 0 cancelled, 0 rejected; 4 ledger entries read, 3 of them new"
+    assert terminal.run("import", second).stdout == f"{second}: {said}\n"
+
+
+def test_executions_known_from_the_ledger_only_are_a_note(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "ledgers.csv").write_bytes(b"\n".join(LEDGERS))
+    terminal.run("import", tmp_path / "ledgers.csv")
+    assert rows(terminal.home, "select severity, what from data_health where kind = 'ledger_only'") == [
+        {"severity": "note", "what": "2 executions of main are known from the ledger only, such as R2"}
+    ]
+    found = rows(terminal.home, "select exec_id, finding from ledger_reconciliation order by exec_id")
+    assert [(row["exec_id"], row["finding"]) for row in found] == [("R2", "ledger_only"), ("R3", "ledger_only")]
+
+
+def test_a_listing_of_names_says_that_it_is_one(terminal: Terminal, tmp_path: Path) -> None:
+    pairs = {
+        "error": [],
+        "result": {"XXBTZUSD": {"altname": "XBTUSD", "wsname": "XBT/USD", "base": "XXBT", "quote": "ZUSD"}},
+    }
+    listing = tmp_path / "pairs.json"
+    listing.write_text(json.dumps(pairs))
+    said = terminal.run("import", "--broker", "kraken", "--endpoint", "AssetPairs", listing).stdout
+    assert said == f"{listing}: a listing of names, 1 instruments described\n"
 
 
 def test_an_unknown_broker_names_those_there_are(terminal: Terminal) -> None:

@@ -16,6 +16,9 @@ from tests.connectors.kraken.desk import executions_in, executions_of
 from warehouse import db
 
 STATE = "select state, reason, remedy, retry_at from connections where connection = 'kraken'"
+GAPS = "select what from data_health where kind = 'gap'"
+TWICE = "select what from data_health where kind = 'account_twice'"
+UNTOLD = "select count(*) from fills where exec_type = 'TRADE' and last_liquidity_ind is null"
 FAR = timedelta(days=3650)
 
 
@@ -81,9 +84,11 @@ def trades_of(executions: dict[str, Any]) -> dict[str, Any]:
 def test_a_first_backfill_goes_by_export_and_a_sync_brings_what_is_new(exchange: Exchange) -> None:
     state = exchange.backfill()
     assert (state.name, state.is_completed()) == ("Completed", True)
-    assert exchange.broker.requests["AddExport"] == 2
+    assert (exchange.broker.requests["AddExport"], exchange.broker.requests["TradesHistory"]) == (2, 1)
     assert trades_of(exchange.executions()) == trades_of(exchange.book())
     assert exchange.ask(STATE)[0][0] == "active"
+    assert exchange.ask(GAPS) == []
+    assert exchange.ask("select distinct gaps from sync_runs") == [(0,)]
 
     exchange.broker.trade_now(3)
     assert exchange.sync().name == "Completed"
@@ -96,6 +101,31 @@ def test_a_first_backfill_goes_by_export_and_a_sync_brings_what_is_new(exchange:
     assert (again.result().worst.totals.added, again.result().worst.totals.revised) == (0, 0)
     assert (exchange.home / "fillhouse.duckdb").stat().st_mtime_ns == published
     assert exchange.broker.rate_limit_refusals == []
+
+
+def test_pages_asked_for_by_name_tell_what_an_export_leaves_out(exchange: Exchange) -> None:
+    end = (exchange.broker.clock() - timedelta(days=9)).date()
+    assert exchange.backfill(until=end).name == "Completed"
+    assert exchange.ask(UNTOLD)[0][0] > 0
+    assert "Already covered up to" not in exchange.backfill(until=end, via="pages").message
+    assert exchange.ask(UNTOLD) == [(0,)]
+    assert exchange.ask(GAPS) == []
+    before = len(exchange.broker.log)
+    assert f"Already covered up to {end} 00:00:00. 0 windows" in exchange.backfill(until=end, via="pages").message
+    assert len(exchange.broker.log) == before
+
+
+def test_another_name_for_the_account_brings_the_whole_history_and_says_what_stands_twice(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = (exchange.broker.clock() - timedelta(days=200)).date()
+    assert exchange.backfill(until=half).name == "Completed"
+    assert exchange.ask(TWICE) == []
+    monkeypatch.setenv("FILLHOUSE_KRAKEN_ACCOUNT", "desk")
+    assert exchange.backfill(until=half).name == "Completed"
+    [(count, _), (again, _)] = exchange.ask("select count(*), account from fills group by account")
+    assert count == again > 0
+    assert "in desk and main" in exchange.ask(TWICE)[0][0]
 
 
 def test_an_export_of_another_grain_makes_the_backfill_read_pages(exchange: Exchange) -> None:
@@ -120,6 +150,8 @@ def test_a_wrong_key_asks_once_for_a_new_one_and_schedules_leave_it_alone(
     scheduled = exchange.sync()
     assert (scheduled.name, scheduled.is_completed()) == ("NeedsReauth", True)
     assert len(exchange.broker.log) == asked
+    assert exchange.backfill(via="export").name == "NeedsReauth"
+    assert len(exchange.ask(GAPS)) == 2
 
     secret = base64.b64encode(b"another secret of 64 bytes".ljust(64, b".")).decode()
     exchange.broker.keys["another-key"] = Key(secret, tier="pro")
@@ -127,6 +159,10 @@ def test_a_wrong_key_asks_once_for_a_new_one_and_schedules_leave_it_alone(
     monkeypatch.setenv("FILLHOUSE_KRAKEN_SECRET", secret)
     assert exchange.sync().name == "Completed"
     assert exchange.ask(STATE)[0][0] == "active"
+    assert len(exchange.ask(GAPS)) == 1
+    state = exchange.backfill(via="pages")  # in windows of a quarter, where the failed one was the whole
+    assert (state.name, state.result().worst.gaps) == ("Completed", ())
+    assert exchange.ask(GAPS) == []
 
 
 def test_a_locked_out_key_is_left_alone_until_it_opens(exchange: Exchange) -> None:

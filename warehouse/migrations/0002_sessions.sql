@@ -2,6 +2,10 @@ alter table instruments add column currency varchar;
 
 comment on column instruments.currency is 'Currency (15) of its prices, where the broker says so';
 
+alter table coverage add column channels varchar[][];
+
+comment on column coverage.channels is 'What must return the window: each list once, by any channel in it; null where the broker has but one channel';
+
 create table token_notices (
     connection varchar,
     expires_on date,

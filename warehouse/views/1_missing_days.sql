@@ -2,24 +2,11 @@
 -- any day returned, and the broker has said that it has no statement for it, or told it of the login's other accounts only.
 create or replace view missing_days as
 with refused as (
-    select
-        asked.*,
-        asked.since as asked_since,
-        asked.until as asked_until,
-        unnest(range(asked.since::timestamp, asked.until::timestamp, interval 1 day))::date as day
-    from coverage as asked
-    where asked.status <> 'complete'
-        and asked.since is not null
-        and not coalesce(asked.every_day, false)
-        and not exists (
-            select 1
-            from coverage as later
-            where later.connection = asked.connection
-                and later.since = asked.since
-                and later.until = asked.until
-                and later.account is not distinct from coalesce(asked.account, later.account)
-                and later.recorded_at > asked.recorded_at
-        )
+    select distinct
+        *,
+        unnest(range(open_since, open_until, interval 1 day))::date as day
+    from open_spans
+    where not every_day
 )
 
 select
@@ -59,13 +46,4 @@ select
             )
     ) as is_before_account
 from refused
-where isodow(refused.day) < 6
-    and not exists (
-        select 1
-        from coverage as mended
-        where mended.connection = refused.connection
-            and mended.account is not distinct from coalesce(refused.account, mended.account)
-            and mended.source_rank >= coalesce(refused.source_rank, mended.source_rank)
-            and mended.returned_since <= refused.day
-            and mended.returned_until > refused.day
-    );
+where isodow(refused.day) < 6;

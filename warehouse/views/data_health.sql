@@ -66,35 +66,15 @@ union all
 select
     'gap' as kind,
     'error' as severity,
-    asked.connection,
-    spoken(asked.since, asked.until) || coalesce(' for ' || asked.account, '') || ' is ' || asked.status
-    || ': ' || coalesce(asked.reason, '') as what,
-    asked.recorded_at as since,
+    connection,
+    spoken(min(open_since), max(open_until)) || coalesce(' for ' || account, '') || ' is ' || status
+    || ': ' || coalesce(reason, '') as what,
+    recorded_at as since,
     'Run the backfill again' as remedy
-from coverage as asked
-where asked.status <> 'complete'
-    and asked.every_day
-    and asked.since is not null
-    and not exists (
-        select 1
-        from coverage as mended
-        where mended.connection = asked.connection
-            and mended.source is not distinct from coalesce(asked.source, mended.source)
-            and mended.account is not distinct from coalesce(asked.account, mended.account)
-            and mended.status = 'complete'
-            and mended.recorded_at > asked.recorded_at
-            and mended.returned_since <= asked.since
-            and mended.returned_until >= asked.until - interval 5 minute
-    )
-    and not exists (
-        select 1
-        from coverage as later
-        where later.connection = asked.connection
-            and later.since = asked.since
-            and later.until = asked.until
-            and later.account is not distinct from coalesce(asked.account, later.account)
-            and later.recorded_at > asked.recorded_at
-    )
+from open_spans
+where every_day
+    and (open_until < asked_until or open_until - open_since > interval 5 minute)
+group by connection, account, status, reason, recorded_at, asked_since, asked_until
 union all
 select
     'gap' as kind,
@@ -107,7 +87,7 @@ from (
     select
         *,
         max(returned_until) over (
-            partition by connection, source, account
+            partition by connection, coalesce(channels::varchar, source), account
             order by returned_since, returned_until
             rows between unbounded preceding and 1 preceding
         ) as reached
@@ -121,11 +101,10 @@ where hole.returned_since > hole.reached
     )
     and not exists (
         select 1
-        from coverage as failed
-        where failed.connection = hole.connection
-            and failed.status <> 'complete'
-            and failed.since < hole.returned_since
-            and failed.until > hole.reached
+        from open_spans
+        where open_spans.connection = hole.connection
+            and open_spans.open_since < hole.returned_since
+            and open_spans.open_until > hole.reached
     )
 union all
 select
@@ -176,6 +155,39 @@ group by
     broker,
     entry_type,
     ref_id
+union all
+select
+    'ledger_only' as kind,
+    'note' as severity,
+    broker as connection,
+    count(distinct exec_id) || ' executions of ' || account || ' are known from the ledger only, such as ' || min(exec_id) as what,
+    min(first_seen_at) as since,
+    'Import the trades of these days too, or back-fill them' as remedy
+from (
+    select
+        broker,
+        account,
+        exec_id,
+        first_seen_at
+    from ledger_entries
+    where exec_id is not null
+        and status = 'booked'
+        and exec_hash not in (select exec_hash from links where exec_hash is not null)
+        and exec_hash not in (select exec_hash from ledger_findings where exec_hash is not null)
+    union all
+    select
+        broker,
+        account,
+        exec_id,
+        first_seen_at
+    from execution_rows
+    where exec_type = 'LEDGER'
+        and status = 'provisional'
+        and stands
+)
+group by
+    broker,
+    account
 union all
 select
     'fee_currency_unknown' as kind,
@@ -261,4 +273,33 @@ select
 from token_notices
 group by
     connection,
-    expires_on;
+    expires_on
+union all
+select
+    'account_twice' as kind,
+    'warning' as severity,
+    broker as connection,
+    count(*) || ' executions stand in more than one account, such as ' || min(exec_id) || ' in ' || min(accounts) as what,
+    min(since) as since,
+    'Ask for one account only; name it with --account when importing, and leave the connection''s account as it was' as remedy
+from (
+    select
+        broker,
+        exec_id,
+        string_agg(distinct account, ' and ' order by account) as accounts,
+        min(first_seen_at) as since
+    from execution_rows
+    where key_rank = 5
+        and broker in (
+            select broker
+            from execution_rows
+            where key_rank = 5
+            group by broker
+            having min(account) < max(account)
+        )
+    group by
+        broker,
+        exec_id
+    having min(account) < max(account)
+)
+group by broker;

@@ -38,6 +38,7 @@ traded as (
         execution_rows.transact_time,
         execution_rows.signed_qty,
         execution_rows.gross_trade_amt,
+        execution_rows.exec_type = 'LEDGER' and execution_rows.status = 'provisional' as was_never_told,
         instruments.base_asset,
         instruments.quote_asset
     from execution_rows
@@ -53,7 +54,7 @@ select
     traded.source,
     coalesce(traded.transact_time, told.entry_time) as transact_time,
     case
-        when traded.exec_id is null then 'ledger_only'
+        when traded.exec_id is null or traded.was_never_told then 'ledger_only'
         when told.exec_id is null then 'not_in_ledger'
         when told.of_margin then 'margin'
         when
