@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import duckdb
 import pytest
 from typer.testing import CliRunner
 
