@@ -17,8 +17,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import duckdb
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
