@@ -83,15 +83,17 @@ def _end(heard: int, stopped: threading.Event, say: Callable[[], None]) -> None:
     """Wait for a signal, then for what is in hand to be put down, and end the process; a second signal ends it at once."""
     while (number := os.read(heard, 1)[0]) not in SIGNALS:
         pass
-    stopped.set()
-    select.select([heard], [], [], PATIENCE_SECONDS if _temporary_server() else PATIENCE_WITH_A_SERVER)
-    say()
-    sys.stdout.flush()
-    if server := _temporary_server():
-        server.kill()
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=PATIENCE_SECONDS)
-    os._exit(128 + number)
+    try:
+        stopped.set()
+        select.select([heard], [], [], PATIENCE_SECONDS if _temporary_server() else PATIENCE_WITH_A_SERVER)
+        if server := _temporary_server():
+            server.kill()
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(timeout=PATIENCE_SECONDS)
+        say()
+        sys.stdout.flush()
+    finally:  # whatever becomes of the word: the screen may be gone
+        os._exit(128 + number)
 
 
 def _temporary_server() -> Any:
