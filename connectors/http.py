@@ -15,7 +15,7 @@ from typing import Protocol
 import httpx
 
 from connectors.connector import Limits
-from connectors.errors import ContractViolation, RateLimited, Transient
+from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Transient
 from connectors.nonces import Nonces
 from connectors.pace import Pace
 from connectors.wire import MASK, Conversation, Pause, Request, Response
@@ -144,12 +144,18 @@ def _exchange(
     except httpx.HTTPError as exc:
         trouble = f"{type(exc).__name__}: no answer from {httpx.URL(request.url).host}"
         _land(landing, request, Response(0, {"x-trouble": trouble}, b""), requested_at, clock())
-        raise Transient(f"{request.endpoint} got no answer ({type(exc).__name__}).", code=type(exc).__name__) from exc
+        raise Transient(_trouble(request, exc), code=type(exc).__name__) from exc
     finally:
         _in_flight.reset(token)
     response = replace(response, answered_at=clock())
     _land(landing, request, response, requested_at, response.answered_at)
     return response
+
+
+def _trouble(request: Request, exc: httpx.HTTPError) -> str:
+    if type(exc).__name__ == UNREACHABLE:
+        return f"{httpx.URL(request.url).netloc.decode()} cannot be reached ({exc})."
+    return f"{request.endpoint} got no answer ({type(exc).__name__})."
 
 
 @contextmanager

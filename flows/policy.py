@@ -8,7 +8,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
+from connectors.errors import (
+    UNREACHABLE,
+    AuthRequired,
+    ConnectorError,
+    ContractViolation,
+    RateLimited,
+    Rejected,
+    Transient,
+)
 from connectors.ibkr_flex.replies import NOT_AVAILABLE
 from connectors.kraken.replies import GRAIN
 from flows.questions import BadInput
@@ -94,7 +102,8 @@ def distrusts_export(error: ConnectorError) -> bool:
 
 def ends_sync(error: ConnectorError, in_a_row: int) -> bool:
     """Tell whether the other windows must wait: at once for what concerns them all, else after troubles in a row."""
-    return not isinstance(error, Transient | ContractViolation) or in_a_row >= MOST_TROUBLES_IN_A_ROW
+    concerns_all = error.code == UNREACHABLE or not isinstance(error, Transient | ContractViolation)
+    return concerns_all or in_a_row >= MOST_TROUBLES_IN_A_ROW
 
 
 def state_after(error: ConnectorError | None) -> State:

@@ -10,14 +10,14 @@ from math import floor
 from types import MappingProxyType
 from typing import TypeVar
 
-from connectors.errors import ContractViolation, RateLimited, Rejected, Transient
+from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Rejected, Transient
 from connectors.kraken import endpoints, exports, replies
 from connectors.kraken.budget import Budget, cost_of
 from connectors.kraken.endpoints import TOKENISED, Credentials
 from connectors.wire import Call, Conversation, Exchanging, Pause, Request, Response, Window, ask
 
 PAGE = 50
-BACKOFFS = (2.0, 8.0, 30.0)  # the edge is often unwell for seconds; longer trouble is the runner's
+BACKOFFS = (2.0, 8.0, 30.0)  # the edge is often unwell for seconds; longer trouble, and no edge at all, is the runner's
 NONCE_TRIES = 3
 LONGEST_PAUSE = 60.0
 THROTTLE_TRIES = 5
@@ -145,7 +145,7 @@ class _Caller:
                         raise Rejected(trouble.message, code=trouble.code, remedy=trouble.remedy) from trouble
                     continue  # the next one is larger
                 seconds = next(troubles, None)
-                if seconds is None:
+                if seconds is None or trouble.code == UNREACHABLE:
                     raise
                 yield from self.pause(seconds, "Kraken is unwell")
             except RateLimited as limit:
@@ -190,8 +190,8 @@ def _caller(credentials: Credentials, recent: Sequence[Call]) -> Exchanging[_Cal
             response = yield from ask(request)
             theirs = replies.read_time(response)
             break
-        except Transient:
-            if seconds is None:
+        except Transient as trouble:
+            if seconds is None or trouble.code == UNREACHABLE:
                 raise
             yield Pause(seconds, "Kraken is unwell")
     ours = response.answered_at.timestamp()
