@@ -10,6 +10,8 @@ ConnectorError
 
 from __future__ import annotations
 
+UNREACHABLE = "ConnectError"  # the code of a Transient where nobody was there: refused, or no such name
+
 
 class ConnectorError(Exception):
     """Base of all errors a conversation may end with; never raised itself."""

@@ -16,7 +16,7 @@ import httpx
 
 from connectors.checkup import Checkup, Finding
 from connectors.connector import Limits
-from connectors.errors import ContractViolation, RateLimited, Transient
+from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Transient
 from connectors.nonces import Nonces
 from connectors.pace import Pace
 from connectors.wire import CERTIFICATE, MASK, Conversation, Pause, Request, Response
@@ -151,7 +151,7 @@ def _exchange(
         trouble = f"{type(exc).__name__}: no answer from {httpx.URL(request.url).host}"
         _land(landing, request, Response(0, {"x-trouble": trouble}, b""), requested_at, clock())
         code = CERTIFICATE if _distrusts(exc) else type(exc).__name__
-        raise Transient(f"{request.endpoint} got no answer ({code}).", code=code) from exc
+        raise Transient(_trouble(request, exc, code), code=code) from exc
     finally:
         _in_flight.reset(token)
     response = replace(response, answered_at=clock())
@@ -166,6 +166,12 @@ def _distrusts(exc: BaseException | None) -> bool:
             return True
         exc = exc.__cause__ or exc.__context__
     return False
+
+
+def _trouble(request: Request, exc: httpx.HTTPError, code: str) -> str:
+    if code == UNREACHABLE:
+        return f"{httpx.URL(request.url).netloc.decode()} cannot be reached ({exc})."
+    return f"{request.endpoint} got no answer ({code})."
 
 
 @contextmanager

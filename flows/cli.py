@@ -1,6 +1,6 @@
 """`fillhouse`: every command is one call; errors become one line and an exit code here.
 
-Exit codes: 0 done, 1 something to look at, 2 bad usage or bad input, 3 a connection needs a person, 130 Ctrl-C.
+Exit codes: 0 done, 1 something to look at, 2 bad usage or bad input, 3 a connection needs a person, 130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -204,7 +204,11 @@ def _account(home: Path, name: str) -> str | None:
     return next(iter(known.values()), None)
 
 
-DAY = ["%Y-%m-%d"]
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  (a broker's day has no zone)
+    except ValueError:
+        raise questions.BadInput(f"{text!r} is no day: write it like 2024-01-31.") from None
 
 
 class Via(StrEnum):
@@ -217,21 +221,24 @@ class Via(StrEnum):
 @app.command()
 def backfill(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; else all.")] = None,
-    since: Annotated[datetime | None, typer.Option(formats=DAY, help="First day.")] = None,
-    until: Annotated[datetime | None, typer.Option(formats=DAY, help="Last day, exclusive.")] = None,
+    since: Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="First day, like 2024-01-31.")] = None,
+    until: Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="Last day, exclusive.")] = None,
     via: Annotated[
         Via | None, typer.Option(help="How Kraken's history is fetched; first by export, then by pages.")
     ] = None,
 ) -> None:
     """Fetch history from the brokers: what is not there yet."""
-    from flows.connections import prefer_quiet_prefect  # noqa: PLC0415
+    from flows import by_hand  # noqa: PLC0415
 
-    prefer_quiet_prefect(_home())
-    from flows.backfill import backfill as run  # noqa: PLC0415
-    from flows.steps import Way  # noqa: PLC0415
+    by_hand.check(_home(), names, since, until)
 
-    way = Way(via) if via else None
-    _flow(lambda: run(names or None, _day(since), _day(until), way, return_state=True))
+    def run() -> Any:
+        from flows.backfill import backfill as flow  # noqa: PLC0415
+        from flows.steps import Way  # noqa: PLC0415
+
+        return flow(names or None, since, until, Way(via) if via else None, return_state=True)
+
+    _flow(run)
 
 
 @app.command()
@@ -239,18 +246,41 @@ def sync(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; else all.")] = None,
 ) -> None:
     """Fetch what is new at the brokers, now."""
-    from flows.connections import prefer_quiet_prefect  # noqa: PLC0415
+    from flows import by_hand  # noqa: PLC0415
 
-    prefer_quiet_prefect(_home())
-    from flows.incremental import incremental as run  # noqa: PLC0415
+    by_hand.check(_home(), names)
 
-    _flow(lambda: run(names or None, return_state=True))
+    def run() -> Any:
+        from flows.incremental import incremental as flow  # noqa: PLC0415
+
+        return flow(names or None, return_state=True)
+
+    _flow(run)
+
+
+@app.command("reauth-check")
+def reauth_check(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; all when none.")] = None,
+) -> None:
+    """Find out who must log in or renew what, now."""
+    from flows import by_hand  # noqa: PLC0415
+
+    by_hand.check(_home(), names)
+
+    def run() -> Any:
+        from flows.reauth_check import reauth_check as flow  # noqa: PLC0415
+
+        return flow(names or None, return_state=True)
+
+    _flow(run)
 
 
 def _flow(run: Callable[[], Any]) -> None:
     """Run a flow, say what came of it, and exit by how it ended."""
+    from flows import by_hand  # noqa: PLC0415
+
     try:
-        state = run()
+        state = by_hand.run(_home(), run, say=console.error, last_word=GOES_ON)
     except RuntimeError as exc:  # what Prefect itself raises; what the flow raises is in its state
         raise questions.BadInput(f"Prefect: {exc}. Start its server, or unset PREFECT_API_URL.") from exc
     summary = state.result(raise_on_failure=False)
@@ -260,28 +290,11 @@ def _flow(run: Callable[[], Any]) -> None:
     raise typer.Exit(_exit_code(state))
 
 
-def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None
-
-
 def _exit_code(state: Any) -> int:
     """Translate how a flow ended; a connection that waits for a person ends under that name, failed or not."""
     if state.name == "NeedsReauth":
         return NEEDS_REAUTH
     return 0 if state.is_completed() else LOOK
-
-
-@app.command("reauth-check")
-def reauth_check(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; all when none.")] = None,
-) -> None:
-    """Find out who must log in or renew what, now."""
-    from flows.connections import prefer_quiet_prefect  # noqa: PLC0415
-
-    prefer_quiet_prefect(_home())
-    from flows.reauth_check import reauth_check as run  # noqa: PLC0415
-
-    _flow(lambda: run(names or None, return_state=True))
 
 
 @app.command()

@@ -8,7 +8,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
+from connectors.errors import (
+    UNREACHABLE,
+    AuthRequired,
+    ConnectorError,
+    ContractViolation,
+    RateLimited,
+    Rejected,
+    Transient,
+)
 from connectors.ibkr_flex.replies import NOT_AVAILABLE
 from connectors.kraken.replies import GRAIN
 from flows.questions import BadInput
@@ -95,7 +103,8 @@ def distrusts_export(error: ConnectorError) -> bool:
 
 def ends_sync(error: ConnectorError, in_a_row: int) -> bool:
     """Tell whether the other windows must wait: at once for what concerns them all, else after troubles in a row."""
-    return not isinstance(error, Transient | ContractViolation) or in_a_row >= MOST_TROUBLES_IN_A_ROW
+    concerns_all = error.code == UNREACHABLE or not isinstance(error, Transient | ContractViolation)
+    return concerns_all or in_a_row >= MOST_TROUBLES_IN_A_ROW
 
 
 def state_after(error: ConnectorError | None) -> State:
@@ -143,12 +152,21 @@ def span(since: date | None, until: date | None, now: datetime, *, is_open_alway
     last = until or now.astimezone(LAST_ZONE).date()
     start = since or _years_before(last, DEFAULT_YEARS)
     if start >= last:
-        message = f"There is no day from {start} up to, and without, {last}."
-        raise BadInput(message)
+        raise BadInput(_why_empty(start, last, now, was_given=until is not None))
     present = now.astimezone(UTC).replace(microsecond=0, tzinfo=None) + timedelta(seconds=1)
     if is_open_always and (until is None or _midnight(until) >= present):
         return Asked(_midnight(start), present, is_up_to_now=True)
     return Asked(_midnight(start), _midnight(last))
+
+
+def _why_empty(since: date, last: date, now: datetime, *, was_given: bool) -> str:
+    if since > now.astimezone(UTC).date():
+        return f"The first day, {since}, is in the future: nothing has been traded yet."
+    if was_given:
+        return f"The first day, {since}, must be before {last}, which is the day after the last."
+    return (
+        f"The first day, {since}, has not ended yet: there is nothing to backfill. fillhouse sync fetches what is new."
+    )
 
 
 def _midnight(day: date) -> datetime:

@@ -226,6 +226,7 @@ def _by_pages(connection: Connection, question: Question) -> list[Question]:
 
 def _ask_one(where: Path, connection: str, question: Question) -> None:
     delays = retry_delays()
+    get_run_logger().info("%s %s: asked for", connection, question)
     patient = tasks.fetch_window.with_options(retries=len(delays), retry_delay_seconds=delays)
     fetched = patient(where, connection, question, str(flow_run.id), str(flow_run.flow_name))
     loaded = tasks.load_window(where, connection, question, fetched.conversation_id)

@@ -9,15 +9,20 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State as TaskState
+from prefect.runtime import task_run
 from prefect.states import Completed
 
 from connectors.errors import ConnectorError
+from connectors.wire import Pause
 from flows import changes, policy, steps
 from flows.blocks import every_connection
+from flows.connections import retry_delays
 from flows.policy import State
 from flows.steps import Question
 from warehouse import connections, db
 from warehouse.load import Loaded
+
+WORTH_TELLING = 3.0  # seconds of waiting
 
 
 def _is_worth_retrying(_task: Any, _task_run: Any, state: Any) -> bool:
@@ -43,9 +48,24 @@ def fetch_window(home: Path, connection: str, question: Question, run_id: str, f
         flow=flow,
         way=question.way,
         is_up_to_now=question.is_up_to_now,
+        on_wait=_tell_of_wait,
         say=get_run_logger().info,
     )
+    if fetched.error is not None:
+        _tell_of_trouble(f"{connection} {question}", fetched.error)
     return _landed(home, fetched)
+
+
+def _tell_of_wait(pause: Pause) -> None:
+    if pause.seconds >= WORTH_TELLING:
+        get_run_logger().info("%.0f s to wait: %s", pause.seconds, pause.why)
+
+
+def _tell_of_trouble(what: str, error: ConnectorError) -> None:
+    """Say that another attempt follows, and when; after the last one the run says what it came to."""
+    delays, attempt = retry_delays(), task_run.run_count
+    if policy.worth_retrying(error) and attempt <= len(delays):
+        get_run_logger().warning("%s: %s Again in %.0f s.", what, error.message, delays[attempt - 1])
 
 
 @task(task_run_name="fetch names {connection}", cache_policy=NO_CACHE, persist_result=False)

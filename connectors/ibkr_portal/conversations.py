@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from connectors.checkup import Checkup, Finding, Level
-from connectors.errors import AuthRequired, Rejected, Transient
+from connectors.errors import UNREACHABLE, AuthRequired, Rejected, Transient
 from connectors.ibkr_portal import checkup, endpoints, maintenance, replies
 from connectors.ibkr_portal.endpoints import Credentials
 from connectors.ibkr_portal.replies import Accounts, Session, Tier
@@ -171,7 +171,7 @@ def _asked(request: Request) -> Exchanging[Any]:
         try:
             return (yield from _once(request))
         except Transient as trouble:
-            if trouble.code in (replies.NOT_PRIMED, "ConnectError", CERTIFICATE):
+            if trouble.code in (replies.NOT_PRIMED, UNREACHABLE, CERTIFICATE):
                 raise
         yield Pause(seconds, "the gateway stumbled")
     return (yield from _once(request))
@@ -198,7 +198,7 @@ def _away(credentials: Credentials, trouble: Transient, now: datetime) -> Transi
             code=trouble.code,
             remedy="Set FILLHOUSE_IBKR_PORTAL_CERTIFICATE to the file (PEM) of the gateway's own certificate.",
         )
-    if trouble.code != "ConnectError":
+    if trouble.code != UNREACHABLE:
         return trouble
     return Transient(
         f"The gateway at {credentials.base_url} does not answer.",

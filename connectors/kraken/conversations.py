@@ -11,14 +11,14 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from connectors.checkup import Checkup, Finding, Level, of_clocks, of_error
-from connectors.errors import ContractViolation, RateLimited, Rejected, Transient
+from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Rejected, Transient
 from connectors.kraken import checkup, endpoints, exports, replies
 from connectors.kraken.budget import Budget, cost_of
 from connectors.kraken.endpoints import TOKENISED, Credentials
 from connectors.wire import Call, Conversation, Exchanging, Pause, Request, Response, Window, ask
 
 PAGE = 50
-BACKOFFS = (2.0, 8.0, 30.0)  # the edge is often unwell for seconds; longer trouble is the runner's
+BACKOFFS = (2.0, 8.0, 30.0)  # the edge is often unwell for seconds; longer trouble, and no edge at all, is the runner's
 NONCE_TRIES = 3
 LONGEST_PAUSE = 60.0
 THROTTLE_TRIES = 5
@@ -173,7 +173,7 @@ class _Caller:
                         raise Rejected(trouble.message, code=trouble.code, remedy=trouble.remedy) from trouble
                     continue  # the next one is larger
                 seconds = next(troubles, None)
-                if seconds is None:
+                if seconds is None or trouble.code == UNREACHABLE:
                     raise
                 yield from self.pause(seconds, "Kraken is unwell")
             except RateLimited as limit:
@@ -220,7 +220,9 @@ def _caller(credentials: Credentials, recent: Sequence[Call]) -> Exchanging[_Cal
     for seconds in BACKOFFS:
         try:
             return (yield from _met(credentials, recent))
-        except Transient:
+        except Transient as trouble:
+            if trouble.code == UNREACHABLE:
+                raise
             yield Pause(seconds, "Kraken is unwell")
     return (yield from _met(credentials, recent))
 

@@ -12,7 +12,7 @@ import respx
 
 from connectors import http
 from connectors.connector import Limit, Limits
-from connectors.errors import ContractViolation, RateLimited, Transient
+from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Transient
 from connectors.nonces import Nonces
 from connectors.pace import Pace
 from connectors.wire import Conversation, Pause, Request, ask
@@ -136,6 +136,14 @@ def test_trouble_on_the_wire_names_no_secret_and_is_landed(hold: Callable[..., h
         hold(once())
     assert CANARY not in str(caught.value)
     assert ledger.kept[0]["status"] is None
+
+
+@respx.mock
+def test_nobody_there_is_named_and_why(hold: Callable[..., http.Tally]) -> None:
+    respx.get(URL).mock(side_effect=httpx.ConnectError("[Errno 111] Connection refused"))
+    with pytest.raises(Transient, match=r"^[a-z.]+ cannot be reached \(.* Connection refused\)\.$") as caught:
+        hold(once())
+    assert caught.value.code == UNREACHABLE
 
 
 @respx.mock

@@ -41,6 +41,7 @@ KRAKEN = ROOT / "tests" / "connectors" / "kraken" / "recorded"
 EXPORTED = KRAKEN / "03_rest_and_export_are_one_fill" / "1_trades.csv"
 REBOOKED = sorted((RECORDED / "05_cancel_keeps_commission_then_rebook").glob("*.xml"))
 CHANGING = sorted((RECORDED / "41_value_that_changes_and_changes_back").glob("*.xml"))
+A_KEY = {"FILLHOUSE_KRAKEN_KEY": "invented", "FILLHOUSE_KRAKEN_SECRET": "aW52ZW50ZWQ="}
 HEAVY = ("duckdb", "polars", "httpx", "prefect", "dataframely", "xml2arrow", "pydantic", "rich")
 LAUGHS = b"""<?xml version="1.0"?>
 <!DOCTYPE FlexQueryResponse [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;">]>
@@ -464,6 +465,44 @@ def test_a_usage_error_exits_2(terminal: Terminal) -> None:
     assert terminal.run("sql", "--format", "xlsx", "select 1").exit_code == 2
     assert terminal.run("backfill", "--since", "yesterday").exit_code == 2
     assert terminal.run("nonsense").exit_code == 2
+
+
+WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
+    "half a key": (("backfill",), {"FILLHOUSE_KRAKEN_SECRET": "abc"}, "FILLHOUSE_KRAKEN_KEY is not set"),
+    "no such tier": (("sync",), {"FILLHOUSE_KRAKEN_TIER": "gold"}, "'starter', 'intermediate' or 'pro'"),
+    "no such name": (("backfill", "krakn"), A_KEY, "no connection krakn; there are: kraken"),
+    "nothing at all": (("reauth-check",), {}, "No connection is configured"),
+    "a first day to come": (("backfill", "--since", "2099-01-01"), A_KEY, "2099-01-01, is in the future"),
+    "today": (("backfill", "--since", f"{datetime.now(UTC):%Y-%m-%d}"), A_KEY, "has not ended yet"),
+    "days the wrong way round": (("backfill", "--since", "2026-05-01", "--until", "2026-04-01"), A_KEY, "before 2026"),
+    "a day as elsewhere": (("backfill", "--since", "01.01.2024"), A_KEY, "write it like 2024-01-31"),
+}
+
+
+RUN = """
+import sys
+from flows.cli import main
+try:
+    main()
+finally:
+    print("a server was started" if "prefect.server.api.server" in sys.modules else "no server")
+"""
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_cannot_work_is_said_in_a_line_before_prefect_is_started(tmp_path: Path, what: str) -> None:
+    arguments, environment, said = WRONG[what]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "no server\n")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_doctor_looks_at_the_folder_the_env_file_and_what_the_query_prints(

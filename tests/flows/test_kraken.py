@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from connectors.kraken.sandbox import API_KEY, API_SECRET, Key, KrakenBroker, own_keys, running
+from flows import steps
+from flows.steps import Way
 from tests.connectors.kraken.desk import executions_in, executions_of
 from warehouse import db
 
@@ -163,6 +167,23 @@ def test_a_wrong_key_asks_once_for_a_new_one_and_schedules_leave_it_alone(
     state = exchange.backfill(via="pages")  # in windows of a quarter, where the failed one was the whole
     assert (state.name, state.result().worst.gaps) == ("Completed", ())
     assert exchange.ask(GAPS) == []
+
+
+def test_a_broker_that_is_away_is_asked_for_one_window_only(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps.TIME, "sleep", lambda _seconds: pytest.fail("a conversation waits for nobody"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"127.0.0.1:{taken.getsockname()[1]}"
+    monkeypatch.setenv("FILLHOUSE_KRAKEN_BASE_URL", f"http://{nobody}")
+    state = exchange.backfill(via=Way.PAGES)
+    assert (state.name, state.is_completed()) == ("Degraded", True)
+    outcome = state.result().worst
+    assert outcome.windows > 1
+    assert re.fullmatch(rf"{nobody} cannot be reached \(.*Connection refused\)\.", outcome.reason)
+    asked = "select endpoint, status from exchanges where kind = 'exchange'"
+    assert exchange.ask(asked) == [("Time", None)] * 2  # the window, and once again after FILLHOUSE_RETRY_DELAYS
+    assert exchange.ask("select distinct status from coverage") == [("failed",)]
 
 
 def test_a_locked_out_key_is_left_alone_until_it_opens(exchange: Exchange) -> None:
