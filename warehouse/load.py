@@ -90,7 +90,8 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
             channels=run.channels,
         )
         coverage.record_members(con, batch.statements, batch.reports)
-        answered: list[datetime] = batch.exchanges.filter(pl.col("kind") == "exchange")["answered_at"].to_list()
+        exchanges = batch.exchanges.filter(pl.col("kind") == "exchange")
+        answered: list[datetime] = exchanges["answered_at"].drop_nulls().to_list()
         told_at = max(answered, default=run.finished_at)
         con.execute("create or replace temp table load_moment as select ?::timestamp as moment", [told_at])
         con.execute(_sql("00_macros"))
