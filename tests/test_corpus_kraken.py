@@ -84,7 +84,7 @@ def test_fills_are_what_the_sources_own_tests_say(fill: dict[str, str], tmp_path
             last_px,
             commission,
             comm_currency,
-            currency,
+            fills.currency,
             strftime(transact_time, '%Y-%m-%dT%H:%M:%SZ') as transact_time
         from fills
         inner join instruments using (instrument_id)
