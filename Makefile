@@ -34,7 +34,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench_ibkr_flex
