@@ -67,6 +67,7 @@ class Outcome:
     connection: str
     state: State
     entered: bool  # the run found the connection in another state
+    is_recalled: bool = False  # nothing was asked: this is what an earlier run came to
     windows: int = 0
     covered_until: datetime | None = None  # how far nothing was asked, as it was there already
     reason: str = ""
@@ -77,7 +78,9 @@ class Outcome:
 
     @property
     def fails(self) -> bool:
-        """Tell whether the run is to be red: somebody must act, and has not been told yet; or the question is wrong."""
+        """Tell whether the run is to be red: somebody must act, and has not been told yet; or its question is wrong."""
+        if self.is_recalled:
+            return False
         return self.state is State.MISCONFIGURED or (self.state is State.NEEDS_REAUTH and self.entered)
 
 
@@ -120,6 +123,11 @@ def is_silent(before: KnownState, key: str, now: datetime, *, tells_itself: bool
     if before.state == State.RATE_LIMITED:
         return before.retry_at is not None and before.retry_at > now
     return before.state == State.NEEDS_REAUTH and not tells_itself and not insists and before.key == key
+
+
+def is_healed_by_login(before: KnownState) -> bool:
+    """Tell whether a session that is ready ends a connection's trouble; any other is the next sync's to end."""
+    return before.state in (State.ACTIVE, State.NEEDS_REAUTH)
 
 
 def notice_of(expires_on: date | None, today: date) -> int | None:

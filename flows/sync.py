@@ -65,23 +65,27 @@ def sync(where: Path, connection: Connection, planned: Planner, *, insists: bool
             plan = planned(con, connection, steps.utc_now())
         unready = check_session(where, connection)
         if unready is not None:
-            return _outcome(
-                where, connection, plan, before=before, error=unready, moment=_record(where, connection, unready)
-            )
-        if plan.wants_names and plan.questions:
-            _ask_names(where, connection)
-        errors, loaded = _ask(where, connection, plan.questions)
-        if loaded:
-            errors += _describe(where, connection)
-        moment = steps.utc_now()
-        error = policy.worst_error(errors)
+            plan = replace(plan, questions=())
+        errors, loaded = _bring(where, connection, plan) if unready is None else ([unready], 0)
+        error, moment = policy.worst_error(errors), steps.utc_now()
         if loaded or error is not None or connector(connection.kind).preflight:
-            moment = _record(where, connection, error)
+            _record(where, connection, error, moment, success=error is None)
         return _outcome(where, connection, plan, before=before, error=error, moment=moment)
 
 
+def _bring(where: Path, connection: Connection, plan: Plan) -> tuple[list[ConnectorError], int]:
+    """Ask what is planned, and what must be known for it. Gives the errors that matter and how many questions were answered."""
+    if plan.wants_names and plan.questions:
+        _ask_names(where, connection)
+    errors, loaded = _ask(where, connection, plan.questions)
+    return (errors + _describe(where, connection) if loaded else errors), loaded
+
+
 def check(where: Path, connection: Connection) -> Outcome:
-    """Find out how a connection is, and record it: where the broker has a session, by asking; else by what is known."""
+    """Find out how a connection is, and record it: where the broker has a session, by asking; else by what is known.
+
+    A session that is ready says nothing of trouble that came from elsewhere.
+    """
     with steps.holding(where, connection.name, get_run_logger().info):
         before = _state_before(where, connection.name)
         if before and _is_silent(connection, before, insists=False):
@@ -90,12 +94,15 @@ def check(where: Path, connection: Connection) -> Outcome:
             return (
                 _still_so(connection.name, before) if before else Outcome(connection.name, State.ACTIVE, entered=False)
             )
-        error = check_session(where, connection)
-        moment = _record(where, connection, error, success=False)
+        error, moment = check_session(where, connection), steps.utc_now()
+        if error is None and before is not None and not policy.is_healed_by_login(before):
+            return _still_so(connection.name, before)
+        _record(where, connection, error, moment, success=False)
+        state = policy.state_after(error)
         return Outcome(
             connection=connection.name,
-            state=policy.state_after(error),
-            entered=before is None or before.state != policy.state_after(error),
+            state=state,
+            entered=before is None or before.state != state,
             reason=error.message if error else "",
             remedy=error.remedy if error else "",
             retry_at=policy.retry_at(error, moment),
@@ -112,10 +119,9 @@ def check_session(where: Path, connection: Connection) -> ConnectorError | None:
 
 
 def _record(
-    where: Path, connection: Connection, error: ConnectorError | None, *, success: bool | None = None
-) -> datetime:
-    """Record how a connection is now; gives the moment."""
-    moment = steps.utc_now()
+    where: Path, connection: Connection, error: ConnectorError | None, moment: datetime, *, success: bool
+) -> None:
+    """Record how a connection is at a moment."""
     tasks.record_state(
         where,
         connection.name,
@@ -124,9 +130,8 @@ def _record(
         policy.state_after(error),
         error=error,
         moment=moment,
-        success=error is None if success is None else success,
+        success=success,
     )
-    return moment
 
 
 def missing(
@@ -275,6 +280,7 @@ def _still_so(connection: str, before: KnownState) -> Outcome:
         connection=connection,
         state=State(before.state),
         entered=False,
+        is_recalled=True,
         reason=before.reason or "",
         remedy=before.remedy or "",
         retry_at=before.retry_at,

@@ -208,3 +208,19 @@ def test_an_opening_that_does_not_help_is_not_repeated_at_once(desk: Desk) -> No
     waits = [(later - earlier).total_seconds() for earlier, later in pairwise(openings)]
     assert len(openings) <= 6
     assert waits == sorted(waits)
+
+
+def test_a_check_does_not_end_a_trouble_that_a_sync_has_met(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILLHOUSE_IBKR_PORTAL_ACCOUNTS", "U9999999")
+    desk.gateway.log_in()
+    first = desk.sync()
+    assert (first.name, first.is_failed()) == ("Misconfigured", True)
+    for _ in range(3):
+        desk.clock.advance(300)
+        looked = desk.check()
+        assert (looked.name, looked.is_failed()) == ("Misconfigured", False)
+    monkeypatch.delenv("FILLHOUSE_IBKR_PORTAL_ACCOUNTS")
+    desk.clock.advance(300)
+    assert desk.sync().name == "Completed"
+    desk.clock.advance(300)
+    assert desk.check().name == "Completed"
