@@ -12,12 +12,9 @@ It shares no code with the connector: it is a second reading of the same protoco
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -33,6 +30,7 @@ from connectors.ibkr_flex.sandbox_queries import (
     FlexQuery,
     stored_queries,
 )
+from connectors.sandbox_server import serving
 
 __all__ = [
     "ACCOUNTS",
@@ -110,17 +108,5 @@ def create_app(broker: FlexBroker) -> Starlette:
 @contextmanager
 def running(broker: FlexBroker, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Serve in a thread and yield the base URL; port 0 takes a free one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(broker), lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        listener.listen(128)  # connections queue from here on, so there is nothing to wait for
-        thread.start()
-        try:
-            yield f"http://{host}:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10)
+    with serving(create_app(broker), host, port) as address:
+        yield f"http://{address}"

@@ -10,9 +10,7 @@ It shares no code with the connector: it is a second reading of the same protoco
 
 from __future__ import annotations
 
-import socket
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -34,6 +31,7 @@ from connectors.ibkr_portal.sandbox_gateway import LOGIN_HTML, Answer, Call, Gat
 from connectors.ibkr_portal.sandbox_paths import PASSWORD, USER_NAME, Asked
 from connectors.ibkr_portal.sandbox_tls import write_certificate
 from connectors.ibkr_portal.sandbox_trader import ACCOUNTS, invented_book
+from connectors.sandbox_server import serving
 
 __all__ = [
     "ACCOUNTS",
@@ -151,7 +149,7 @@ def create_app(gateway: Gateway) -> Starlette:
                 {"error": "unknown fault, or `on`, `calls` or `after` is no such number", "faults": FAULTS}, 400
             )
         if switch == "1":
-            gateway.faults.on(name, path=params.get("path") or None, calls=int(calls) or None, after=int(after))
+            gateway.faults.on(name, at=params.get("path") or None, calls=int(calls) or None, after=int(after))
         else:
             gateway.faults.off(name)
         return JSONResponse({"on": list(gateway.faults)})
@@ -176,26 +174,7 @@ def create_app(gateway: Gateway) -> Starlette:
 @contextmanager
 def running(gateway: Gateway, host: str = "127.0.0.1", port: int = 0) -> Iterator[Running]:
     """Serve in a thread, with a new certificate, and yield where; port 0 takes a free one."""
-    # asyncio switches Nagle's delay off only where the protocol is named; without that a call takes 40 ms longer
-    with (
-        tempfile.TemporaryDirectory(prefix="fillhouse-gateway-") as folder,
-        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener,
-    ):
+    with tempfile.TemporaryDirectory(prefix="fillhouse-gateway-") as folder:
         certificate, key = write_certificate(Path(folder))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(gateway), lifespan="off", log_level="warning", timeout_graceful_shutdown=1,
-                ssl_certfile=certificate, ssl_keyfile=key,
-            )
-        )  # fmt: skip
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        listener.listen(128)  # connections queue from here on, so there is nothing to wait for
-        thread.start()
-        address = f"https://{host}:{listener.getsockname()[1]}"
-        try:
-            yield Running(address + API, address, certificate)
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10)
+        with serving(create_app(gateway), host, port, certificate=certificate, key=key) as address:
+            yield Running(f"https://{address}{API}", f"https://{address}", certificate)

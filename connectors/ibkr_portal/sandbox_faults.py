@@ -5,8 +5,7 @@ A fault may be limited to one path, to the next so many calls, and may begin onl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from connectors import sandbox_faults
 
 ABORTED_AFTER = 10.0  # seconds after which the server gives a call up
 LOGIN_PAGE = "/sso/Login?forwardTo=22&RL=1"
@@ -48,58 +47,8 @@ FAULTS = {
 }
 
 
-@dataclass(slots=True)
-class Fault:
-    path: str | None
-    calls_left: int | None
-    calls_before: int
+class Faults(sandbox_faults.Faults):
+    """The faults of this broker that are switched on."""
 
-
-@dataclass(slots=True)
-class Faults:
-    """The faults that are switched on."""
-
-    _on: dict[str, Fault] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, *names: str) -> Faults:
-        faults = cls()
-        for name in names:
-            faults.on(name)
-        return faults
-
-    def on(self, name: str, *, path: str | None = None, calls: int | None = None, after: int = 0) -> None:
-        """Switch a fault on: for one path (`/tickle`) or all, for so many calls or until switched off, `after` calls from now."""
-        if name not in FAULTS:
-            raise LookupError(f"no fault is called {name!r}")
-        self._on[name] = Fault(path, calls, after)
-
-    def off(self, name: str) -> None:
-        self._on.pop(name, None)
-
-    def clear(self) -> None:
-        self._on.clear()
-
-    def strikes(self, name: str, path: str) -> bool:
-        """Tell whether this call suffers; to ask uses up one of the calls that the fault is limited to."""
-        fault = self._on.get(name)
-        if fault is None or fault.path not in {None, path}:
-            return False
-        if fault.calls_before > 0:
-            fault.calls_before -= 1
-            return False
-        if fault.calls_left is not None:
-            fault.calls_left -= 1
-            if fault.calls_left <= 0:
-                del self._on[name]
-        return True
-
-    def any_of(self, names: Iterable[str], path: str) -> str | None:
-        """Name the first of these faults that strikes."""
-        return next((name for name in names if self.strikes(name, path)), None)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._on
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._on))
+    __slots__ = ()
+    known = FAULTS

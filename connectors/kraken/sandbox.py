@@ -11,14 +11,11 @@ It shares no code with the connector: it is a second reading of the same protoco
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -40,6 +37,7 @@ from connectors.kraken.sandbox_broker import (
 )
 from connectors.kraken.sandbox_faults import FAULTS, Faults
 from connectors.kraken.sandbox_wire import plain
+from connectors.sandbox_server import serving
 
 __all__ = [
     "ACCOUNT",
@@ -119,7 +117,7 @@ def create_app(broker: KrakenBroker) -> Starlette:
             )
         if switch == "1":
             method = params.get("method") or None
-            broker.faults.on(name, method=method, calls=int(calls) or None, after=int(after))
+            broker.faults.on(name, at=method, calls=int(calls) or None, after=int(after))
         else:
             broker.faults.off(name)
         return JSONResponse({"on": list(broker.faults)})
@@ -141,18 +139,5 @@ def create_app(broker: KrakenBroker) -> Starlette:
 @contextmanager
 def running(broker: KrakenBroker, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Serve in a thread and yield the base URL; port 0 takes a free one."""
-    # asyncio switches Nagle's delay off only where the protocol is named; without that a call takes 40 ms longer
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(broker), lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        listener.listen(128)  # connections queue from here on, so there is nothing to wait for
-        thread.start()
-        try:
-            yield f"http://{host}:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10)
+    with serving(create_app(broker), host, port) as address:
+        yield f"http://{address}"

@@ -88,7 +88,7 @@ def test_a_key_that_may_withdraw_is_too_wide(home: Path, kraken: KrakenBroker) -
 
 
 def test_a_kraken_that_does_not_tell_what_a_key_may_do_is_no_fault(home: Path, kraken: KrakenBroker) -> None:
-    kraken.faults.on("unknown_method", method="GetApiKeyInfo")
+    kraken.faults.on("unknown_method", at="GetApiKeyInfo")
     findings = found(home, "kraken")
     assert levels(findings) == {"ok", "note"}
     assert "cannot be seen without trying, which is not done" in said(findings)

@@ -106,7 +106,7 @@ def test_trouble_has_its_consequence_and_the_next_run_recovers(fault: str, tmp_p
     assert fault in FAULTS
     with desk(tmp_path, trades=150, years=1) as at:
         kind, state = CONSEQUENCES[fault]
-        at.broker.faults.on(fault, method="TradesHistory")
+        at.broker.faults.on(fault, at="TradesHistory")
         error = at.ask(at.everything()).error
         assert type(error) is kind
         assert state_after(error) is state
@@ -138,7 +138,7 @@ def test_short_trouble_in_the_middle_is_waited_out(fault: str, tmp_path: Path) -
 def test_pages_that_do_not_add_up_are_walked_again(fault: str, tmp_path: Path) -> None:
     with desk(tmp_path, trades=300, years=1) as at:
         until = at.now
-        at.broker.faults.on(fault, method="TradesHistory", calls=2)
+        at.broker.faults.on(fault, at="TradesHistory", calls=2)
         for window in at.windows():
             assert at.ask(window).error is None
             at.load(at.fetched[-1])

@@ -115,7 +115,7 @@ def test_a_session_that_ends_is_tickled_once_more_and_then_left_to_a_check(keepe
 
 def test_single_stumbles_are_nothing(keeper: Keeper) -> None:
     keeper.found(State.ACTIVE)
-    keeper.gateway.faults.on("tickle_fails", path="/tickle", calls=1)
+    keeper.gateway.faults.on("tickle_fails", at="/tickle", calls=1)
     keeper.tickle(5)
     assert keeper.said == []
 

@@ -170,7 +170,7 @@ def test_a_session_may_be_taken_where_the_user_says_so(desk: Desk, monkeypatch: 
 def test_a_penalty_box_means_silence_for_all(desk: Desk) -> None:
     desk.gateway.log_in()
     desk.sync()
-    desk.gateway.faults.on("http_429", path="/iserver/account/trades", calls=1)
+    desk.gateway.faults.on("http_429", at="/iserver/account/trades", calls=1)
     desk.clock.advance(QUARTER)
     assert desk.sync().name == "RateLimited"
     before = len(desk.gateway.log)
@@ -189,7 +189,7 @@ def test_maintenance_is_no_failure(desk: Desk) -> None:
     desk.sync()
     desk.clock.advance((datetime(2026, 3, 6, 5, 30, tzinfo=UTC) - desk.clock()).total_seconds())  # 00:30 in New York
     desk.gateway.log_in()
-    desk.gateway.faults.on("http_503", path="/iserver/auth/status", calls=1)
+    desk.gateway.faults.on("http_503", at="/iserver/auth/status", calls=1)
     state = desk.sync()
     assert (state.name, state.is_failed()) == ("Degraded", False)
     assert "maintenance until 01:45" in state.message
@@ -199,7 +199,7 @@ def test_maintenance_is_no_failure(desk: Desk) -> None:
 
 def test_an_opening_that_does_not_help_is_not_repeated_at_once(desk: Desk) -> None:
     desk.gateway.log_in()
-    desk.gateway.faults.on("compete_false_refused", path="/iserver/auth/ssodh/init")
+    desk.gateway.faults.on("compete_false_refused", at="/iserver/auth/ssodh/init")
     desk.sync()
     for _ in range(20):
         desk.clock.advance(60)

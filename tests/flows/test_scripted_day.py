@@ -137,7 +137,7 @@ def another_login_competes(day: Day) -> None:
 
 
 def penalty_box(day: Day) -> None:
-    day.gateway.faults.on("http_429", path="/iserver/accounts", calls=1)
+    day.gateway.faults.on("http_429", at="/iserver/accounts", calls=1)
     day.until(13)
     assert day.sync().name == "RateLimited"
     before = len(day.gateway.log)
@@ -152,7 +152,7 @@ def night(day: Day) -> None:
     """IBKR rests, midnight ends the login, and a person logs in again in the morning."""
     day.until(16, 30)
     assert day.sync().name == "Completed"
-    day.gateway.faults.on("http_503", path="/iserver/auth/status", calls=2)
+    day.gateway.faults.on("http_503", at="/iserver/auth/status", calls=2)
     day.until(0, 30, day=6)
     state = day.sync()
     assert state.name == "Degraded"

@@ -44,7 +44,7 @@ def test_a_server_may_hang(ready: Caller, gateway: Gateway) -> None:
 
 
 def test_an_error_may_come_inside_a_200(ready: Caller, gateway: Gateway) -> None:
-    gateway.faults.on("error_in_200", path=TRADES)
+    gateway.faults.on("error_in_200", at=TRADES)
     reply = ready.get(TRADES, days=7)
     assert reply.status_code == 200 and set(reply.json()) == {"error"}
     assert "error" not in ready.get("/iserver/accounts").json()

@@ -365,7 +365,7 @@ def test_a_throttle_is_spelt_with_and_without_a_blank(caller: Caller, broker: Kr
 
 
 def test_a_fault_can_be_kept_to_a_method_and_begin_later(caller: Caller, broker: KrakenBroker) -> None:
-    broker.faults.on("busy", method="Ledgers", after=1, calls=2)
+    broker.faults.on("busy", at="Ledgers", after=1, calls=2)
     assert [caller.error("TradesHistory"), *(caller.error("Ledgers") for _ in range(4))] == [
         "", "", "EService:Busy", "EService:Busy", "",
     ]  # fmt: skip
@@ -549,7 +549,7 @@ def test_ccxt_tells_the_errors_apart(hurrying: tuple[KrakenBroker, str], exchang
         "unavailable": ccxt.ExchangeNotAvailable,
         "http_520": ccxt.ExchangeNotAvailable,
     }.items():
-        broker.faults.on(name, method="TradesHistory", calls=1)
+        broker.faults.on(name, at="TradesHistory", calls=1)
         with pytest.raises(error):
             exchange.fetch_my_trades()
 
