@@ -11,12 +11,12 @@ from prefect.runtime import flow_run
 
 from connectors.registry import connector
 from connectors.wire import Window
-from flows import policy, steps, sync
+from flows import policy, steps, sync, timing
 from flows.blocks import every_connection
 from flows.connections import Connection, home
 from flows.report import Summary
-from flows.steps import Question, Way
 from flows.sync import Plan
+from flows.talk import Question, Way
 from warehouse import coverage
 
 
@@ -38,7 +38,7 @@ def backfill(
 
     """
     where = home()
-    asked = policy.span(since, until, steps.utc_now())
+    asked = policy.span(since, until, timing.utc_now())
     chosen = every_connection(connections)
 
     def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: datetime) -> Plan:

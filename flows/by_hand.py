@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from flows import connections, stopping
+from flows import connections, stopping, timing
 
 OURS = Path(__file__).parent
 START_SECONDS = 90  # a temporary server may take: on a fresh machine it makes its database first
@@ -17,10 +17,10 @@ START_SECONDS = 90  # a temporary server may take: on a fresh machine it makes i
 
 def check(home: Path, names: Sequence[str] | None, since: date | None = None, until: date | None = None) -> None:
     """Raise what a flow would raise of these names and days; it takes no Prefect, unless that may know the names."""
-    from flows import policy, steps  # noqa: PLC0415
+    from flows import policy  # noqa: PLC0415
 
     if since or until:
-        policy.span(since, until, steps.utc_now())
+        policy.span(since, until, timing.utc_now())
     known = {connection.name for connection in connections.from_environment()}
     if not known or not known.issuperset(names or ()):
         connections.prefer_quiet_prefect(home)

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows import console, questions
+from flows import console, importing, questions
 
 LOOK = 1
 BAD_INPUT = 2
@@ -145,9 +145,9 @@ def import_(
 
     home, name = _home(), _broker(broker, files)
     account = account or _account(home, name)
-    results: list[steps.Imported] = []
+    results: list[importing.Imported] = []
     with ExitStack() as published:
-        for result in steps.import_files(home, name, files, account=account, endpoint=endpoint):
+        for result in importing.import_files(home, name, files, account=account, endpoint=endpoint):
             if not result.refused and all(earlier.refused for earlier in results):
                 published.enter_context(steps.published(home))  # refused files leave no warehouse behind
             console.imported(result)
@@ -234,7 +234,7 @@ def backfill(
 
     def run() -> Any:
         from flows.backfill import backfill as flow  # noqa: PLC0415
-        from flows.steps import Way  # noqa: PLC0415
+        from flows.talk import Way  # noqa: PLC0415
 
         return flow(names or None, since, until, Way(via) if via else None, return_state=True)
 

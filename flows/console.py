@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from connectors.checkup import Finding
+    from flows.importing import Imported
     from flows.questions import Family, Proof, Reply, Revision, Row
-    from flows.steps import Imported
     from warehouse.load import Loaded
 
 ROWS_AT_ONCE = 5000

@@ -31,7 +31,7 @@ from flows.demo_books import Executions, Span
 from flows.incremental import incremental
 from flows.reauth_check import reauth_check
 from flows.sandbox_books import gateway_of
-from flows.steps import Way
+from flows.talk import Way
 from warehouse import db
 
 YEARS = 1

@@ -23,7 +23,7 @@ from connectors.checkup import Finding, Level, of_error
 from connectors.connector import Reply
 from connectors.errors import ConnectorError, Transient
 from connectors.registry import CONNECTORS, connector
-from flows import policy, questions, steps
+from flows import locks, policy, questions, steps, talk, timing
 from flows.connections import ENV_FILE, Connection, NotConfigured, connections, prefer_quiet_prefect
 from warehouse import connections as states
 from warehouse import db, landing, publish
@@ -44,7 +44,7 @@ REPAIRED_IN = (3, 9)  # of Prefect
 def examine(
     home: Path,
     *,
-    clock: Callable[[], datetime] = steps.utc_now,
+    clock: Callable[[], datetime] = timing.utc_now,
     sleep: Callable[[float], None] = time.sleep,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Iterator[Finding]:
@@ -212,19 +212,18 @@ def _asked(
         yield _left_alone(connection.name, known)
         return
     try:
-        with steps.alone(home, connection.name).acquire(timeout=0):
+        with locks.alone(home, connection.name).acquire(timeout=0):
             if broker.is_one_at_a_time:
-                with steps.alone(home, connection.key).acquire(timeout=0):
+                with locks.alone(home, connection.key).acquire(timeout=0):
                     pass  # `fetch` would wait for it, as long as a backfill takes
-            fetched = steps.fetch(
+            fetched = talk.fetch(
                 home,
                 connection.kind,
                 connection.name,
                 connection.credentials,
-                None,
+                talk.About.SETUP,
                 landing.new_id(clock()),
                 flow=FLOW,
-                checks_setup=True,
                 clock=clock,
                 sleep=sleep,
                 on_wait=lambda pause: say(f"{connection.name}: {pause.why}; waiting {pause.seconds:.0f} s"),

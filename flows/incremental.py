@@ -11,12 +11,12 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from connectors.registry import connector
-from flows import policy, steps, sync
+from flows import policy, steps, sync, timing
 from flows.blocks import every_connection
 from flows.connections import Connection, home
 from flows.report import Summary
-from flows.steps import Question
 from flows.sync import Plan
+from flows.talk import Question
 from warehouse import coverage
 from warehouse.coverage import Asked
 
@@ -32,7 +32,7 @@ def incremental(connections: list[str] | None = None) -> Any:
         connections: Names of connections; all that are configured when left out.
 
     """
-    where, now = home(), steps.utc_now()
+    where, now = home(), timing.utc_now()
     chosen = every_connection(connections)
     insists = not _was_scheduled()
     with steps.published(where):

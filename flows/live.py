@@ -20,7 +20,7 @@ from connectors import http
 from connectors.errors import ConnectorError, Transient
 from connectors.nonces import Nonces
 from connectors.registry import connector
-from flows import steps
+from flows import locks, talk, timing
 from flows.connections import Connection
 from flows.policy import State
 from warehouse import connections as states
@@ -46,7 +46,7 @@ def live(
     chosen: Sequence[Connection],
     ended: threading.Event,
     *,
-    clock: Callable[[], datetime] = steps.utc_now,
+    clock: Callable[[], datetime] = timing.utc_now,
     say: Callable[[str], None] = log.info,
 ) -> None:
     """Keep sessions awake until `ended`; one process a gateway does so, others say that it is being done."""
@@ -62,7 +62,7 @@ def _is_ours(where: Path, connection: Connection, held: ExitStack, say: Callable
     """Take a gateway for this process, unless its tickler is another one."""
     if connector(connection.kind).keep_alive is None:
         return False
-    lock: FileLock = steps.alone(where, f"live-{connection.name}")
+    lock: FileLock = locks.alone(where, f"live-{connection.name}")
     try:
         held.enter_context(lock.acquire(timeout=0))
     except Timeout:
@@ -72,7 +72,7 @@ def _is_ours(where: Path, connection: Connection, held: ExitStack, say: Callable
 
 
 def tickle(
-    where: Path, kept: Kept, *, clock: Callable[[], datetime] = steps.utc_now, say: Callable[[str], None] = log.info
+    where: Path, kept: Kept, *, clock: Callable[[], datetime] = timing.utc_now, say: Callable[[str], None] = log.info
 ) -> None:
     """Tickle a session that the last check found ready; one that no longer is, is left to the next check."""
     connection = kept.connection
@@ -106,16 +106,16 @@ def _tickled(where: Path, connection: Connection, clock: Callable[[], datetime])
     broker = connector(connection.kind)
     assert broker.keep_alive is not None  # noqa: S101  (`_is_ours` looked)
     try:
-        with http.client(broker.limits, certificate=steps.certificate_of(connection.credentials)) as client:
+        with http.client(broker.limits, certificate=talk.certificate_of(connection.credentials)) as client:
             http.converse(
                 broker.keep_alive(connection.credentials),
                 client=client,
                 limits=broker.limits,
                 landing=Unkept(),
-                pace=steps.pace_of(where, broker, connection.key, clock, steps.wait),
+                pace=talk.pace_of(where, broker, connection.key, clock, timing.wait),
                 nonces=Nonces(where / "pace" / f"{connection.key}.nonce", lambda: clock().timestamp()),
                 clock=clock,
-                sleep=steps.wait,
+                sleep=timing.wait,
                 tally=http.Tally(),
             )
     except ConnectorError as error:

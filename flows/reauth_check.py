@@ -9,7 +9,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows import changes, policy, steps, sync
+from flows import changes, policy, steps, sync, timing
 from flows.blocks import every_connection
 from flows.connections import Connection, home
 from flows.report import Summary
@@ -25,7 +25,7 @@ def reauth_check(connections: list[str] | None = None) -> Any:
         connections: Names of connections; all that are configured when left out.
 
     """
-    where, now = home(), steps.utc_now()
+    where, now = home(), timing.utc_now()
     chosen = every_connection(connections)
     with steps.published(where, now=False):
         outcomes = tuple(sync.check(where, connection) for connection in chosen)
@@ -48,5 +48,5 @@ def due_notice(where: Path, connection: Connection, today: date) -> int | None:
         states.forget_expiry(con, connection.name, connection.expires_on)
         if connection.expires_on is None or ahead is None:
             return None
-        is_news = states.note_expiry(con, connection.name, connection.expires_on, ahead, steps.utc_now())
+        is_news = states.note_expiry(con, connection.name, connection.expires_on, ahead, timing.utc_now())
     return ahead if is_news else None

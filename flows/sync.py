@@ -19,11 +19,11 @@ from connectors.connector import Connector
 from connectors.errors import ConnectorError
 from connectors.registry import connector
 from connectors.wire import Window
-from flows import policy, steps, tasks
+from flows import locks, policy, steps, talk, tasks, timing
 from flows.connections import Connection, retry_delays
 from flows.policy import Outcome, State
 from flows.report import Summary
-from flows.steps import Question, Way
+from flows.talk import Question, Way
 from warehouse import connections as states
 from warehouse import coverage, db, instruments
 from warehouse.connections import KnownState
@@ -57,17 +57,17 @@ def sync(where: Path, connection: Connection, planned: Planner, *, insists: bool
 
     Where a person must act first, a run that does not insist ends at once, without a request.
     """
-    with steps.holding(where, connection.name, get_run_logger().info):
+    with locks.holding(where, connection.name, get_run_logger().info):
         before = _state_before(where, connection.name)
         if before and _is_silent(connection, before, insists=insists):
             return _still_so(connection.name, before)
         with db.writer(where) as con:
-            plan = planned(con, connection, steps.utc_now())
+            plan = planned(con, connection, timing.utc_now())
         unready = check_session(where, connection)
         if unready is not None:
             plan = replace(plan, questions=())
         errors, loaded = _bring(where, connection, plan) if unready is None else ([unready], 0)
-        error, moment = policy.worst_error(errors), steps.utc_now()
+        error, moment = policy.worst_error(errors), timing.utc_now()
         if loaded or error is not None or connector(connection.kind).preflight:
             _record(where, connection, error, moment, success=error is None)
         return _outcome(where, connection, plan, before=before, error=error, moment=moment)
@@ -86,7 +86,7 @@ def check(where: Path, connection: Connection) -> Outcome:
 
     A session that is ready says nothing of trouble that came from elsewhere.
     """
-    with steps.holding(where, connection.name, get_run_logger().info):
+    with locks.holding(where, connection.name, get_run_logger().info):
         before = _state_before(where, connection.name)
         if before and _is_silent(connection, before, insists=False):
             return _still_so(connection.name, before)
@@ -94,7 +94,7 @@ def check(where: Path, connection: Connection) -> Outcome:
             return (
                 _still_so(connection.name, before) if before else Outcome(connection.name, State.ACTIVE, entered=False)
             )
-        error, moment = check_session(where, connection), steps.utc_now()
+        error, moment = check_session(where, connection), timing.utc_now()
         if error is None and before is not None and not policy.is_healed_by_login(before):
             return _still_so(connection.name, before)
         _record(where, connection, error, moment, success=False)
@@ -114,7 +114,7 @@ def check_session(where: Path, connection: Connection) -> ConnectorError | None:
     if connector(connection.kind).preflight is None:
         return None
     state = tasks.check_session(where, connection.name, str(flow_run.id), str(flow_run.flow_name))
-    fetched: steps.Fetched = state.result()
+    fetched: talk.Fetched = state.result()
     return fetched.error
 
 
@@ -168,7 +168,7 @@ def cut(broker: Connector, connection: Connection, parts: Sequence[Asked]) -> li
 def _is_silent(connection: Connection, before: KnownState, *, insists: bool) -> bool:
     """Tell whether this connection is left alone for now."""
     tells_itself = connector(connection.kind).preflight is not None
-    return policy.is_silent(before, connection.key, steps.utc_now(), tells_itself=tells_itself, insists=insists)
+    return policy.is_silent(before, connection.key, timing.utc_now(), tells_itself=tells_itself, insists=insists)
 
 
 def _ask_names(where: Path, connection: Connection) -> None:

@@ -14,11 +14,11 @@ from prefect.states import Completed
 
 from connectors.errors import ConnectorError
 from connectors.wire import Pause
-from flows import changes, policy, steps
+from flows import changes, policy, steps, talk
 from flows.blocks import every_connection
 from flows.connections import retry_delays
 from flows.policy import State
-from flows.steps import Question
+from flows.talk import About, Contracts, Question
 from warehouse import connections, db
 from warehouse.load import Loaded
 
@@ -35,19 +35,17 @@ def _is_worth_retrying(_task: Any, _task_run: Any, state: Any) -> bool:
     persist_result=False,
     retry_condition_fn=_is_worth_retrying,
 )
-def fetch_window(home: Path, connection: str, question: Question, run_id: str, flow: str) -> steps.Fetched:
+def fetch_window(home: Path, connection: str, question: Question, run_id: str, flow: str) -> talk.Fetched:
     """Ask for one window and land the answer; a failure is recorded in coverage before its error is raised."""
     asked = every_connection([connection])[0]
-    fetched = steps.fetch(
+    fetched = talk.fetch(
         home,
         asked.kind,
         asked.name,
         asked.credentials,
-        question.window,
+        question,
         run_id,
         flow=flow,
-        way=question.way,
-        is_up_to_now=question.is_up_to_now,
         on_wait=_tell_of_wait,
         say=get_run_logger().info,
     )
@@ -69,23 +67,23 @@ def _tell_of_trouble(what: str, error: ConnectorError) -> None:
 
 
 @task(task_run_name="fetch names {connection}", cache_policy=NO_CACHE, persist_result=False)
-def fetch_names(home: Path, connection: str, run_id: str, flow: str) -> steps.Fetched:
+def fetch_names(home: Path, connection: str, run_id: str, flow: str) -> talk.Fetched:
     """Ask how a broker names assets and instruments, and land the answer."""
     asked = every_connection([connection])[0]
-    fetched = steps.fetch(home, asked.kind, asked.name, asked.credentials, None, run_id, flow=flow)
+    fetched = talk.fetch(home, asked.kind, asked.name, asked.credentials, About.NAMES, run_id, flow=flow)
     if fetched.error is not None:
         raise fetched.error
     return fetched
 
 
 @task(task_run_name="check {connection}", cache_policy=NO_CACHE, persist_result=False)
-def check_session(home: Path, connection: str, run_id: str, flow: str) -> TaskState[steps.Fetched]:
+def check_session(home: Path, connection: str, run_id: str, flow: str) -> TaskState[talk.Fetched]:
     """Ask whether the connection's session is ready, and land the answer; gives it with why it is not.
 
     A session that is not ready is an answer, not a failure: it is asked about every few minutes, and said once.
     """
     asked = every_connection([connection])[0]
-    fetched = steps.fetch(home, asked.kind, asked.name, asked.credentials, None, run_id, flow=flow, checks_session=True)
+    fetched = talk.fetch(home, asked.kind, asked.name, asked.credentials, About.SESSION, run_id, flow=flow)
     steps.load_conversation(home, fetched.conversation_id)
     error = fetched.error
     return Completed(
@@ -94,15 +92,16 @@ def check_session(home: Path, connection: str, run_id: str, flow: str) -> TaskSt
 
 
 @task(task_run_name="describe {connection}", cache_policy=NO_CACHE, persist_result=False)
-def describe(home: Path, connection: str, instruments: list[str], run_id: str, flow: str) -> steps.Fetched:
+def describe(home: Path, connection: str, instruments: list[str], run_id: str, flow: str) -> talk.Fetched:
     """Ask what some instruments are, by the broker's ids of them, and land the answer."""
     asked = every_connection([connection])[0]
     return _landed(
-        home, steps.fetch(home, asked.kind, asked.name, asked.credentials, None, run_id, flow=flow, about=instruments)
+        home,
+        talk.fetch(home, asked.kind, asked.name, asked.credentials, Contracts(tuple(instruments)), run_id, flow=flow),
     )
 
 
-def _landed(home: Path, fetched: steps.Fetched) -> steps.Fetched:
+def _landed(home: Path, fetched: talk.Fetched) -> talk.Fetched:
     """Load what a conversation landed before its error is raised."""
     if fetched.error is not None:
         steps.load_conversation(home, fetched.conversation_id)

@@ -10,13 +10,13 @@ from typing import Any
 
 import duckdb
 
-from flows import steps
+from flows import importing
 from warehouse import db
 
 
-def imported(home: Path, files: Sequence[Path]) -> list[steps.Imported]:
+def imported(home: Path, files: Sequence[Path]) -> list[importing.Imported]:
     """Import Flex files one after the other."""
-    return list(steps.import_files(home, "ibkr_flex", list(files)))
+    return list(importing.import_files(home, "ibkr_flex", list(files)))
 
 
 def rows(home: Path, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import steps
+from flows import importing
 from tests.importing import rows
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
@@ -33,8 +33,8 @@ def stated(name: str) -> list[dict[str, str]]:
 FILLS = [fill for fill in stated("expected_fills.csv") if fill["file"].startswith("kraken_")]
 
 
-def imported(home: Path, path: Path) -> steps.Imported:
-    [done] = steps.import_files(home, "kraken", [path])
+def imported(home: Path, path: Path) -> importing.Imported:
+    [done] = importing.import_files(home, "kraken", [path])
     return done
 
 

@@ -13,7 +13,7 @@ from connectors.errors import Transient
 from connectors.ibkr_portal import replies
 from connectors.ibkr_portal.replies import Tier
 from connectors.wire import Response
-from flows import steps
+from flows import importing
 from tests.importing import rows
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
@@ -34,8 +34,8 @@ def of_portal(table: list[dict[str, str]]) -> list[dict[str, str]]:
     return [row for row in table if row["file"].startswith("ibkr_cpapi_trades/")]
 
 
-def imported(home: Path, path: Path) -> steps.Imported:
-    [done] = steps.import_files(home, "ibkr_portal", [path], endpoint="trades")
+def imported(home: Path, path: Path) -> importing.Imported:
+    [done] = importing.import_files(home, "ibkr_portal", [path], endpoint="trades")
     return done
 
 

@@ -34,10 +34,10 @@ import sys, time
 from pathlib import Path
 import dataframely
 from connectors.registry import connector
-from flows import steps
+from flows import importing
 connector("ibkr_flex")
 started = time.perf_counter()
-(done,) = steps.import_files(Path(sys.argv[2]), "ibkr_flex", [Path(sys.argv[1])])
+(done,) = importing.import_files(Path(sys.argv[2]), "ibkr_flex", [Path(sys.argv[1])])
 print(done.loaded.added, time.perf_counter() - started)
 """
 FILLHOUSE = Path(sys.executable).with_name("fillhouse")

@@ -17,7 +17,7 @@ from connectors.ibkr_portal.sandbox import running as gateway_running
 from connectors.ibkr_portal.sandbox_tls import write_certificate
 from connectors.kraken.sandbox import API_KEY, API_SECRET, TRADES_ONLY_KEY, Key, KrakenBroker, own_keys
 from connectors.kraken.sandbox import running as kraken_running
-from flows import doctor, steps
+from flows import doctor, steps, timing
 from tests.importing import imported, rows
 from warehouse import connections, db
 
@@ -29,7 +29,7 @@ def a_moment(seconds: float) -> None:
     time.sleep(min(seconds, 0.2))
 
 
-def found(home: Path, about: str, clock: Callable[[], datetime] = steps.utc_now) -> list[Finding]:
+def found(home: Path, about: str, clock: Callable[[], datetime] = timing.utc_now) -> list[Finding]:
     """Give what the doctor says of one connection."""
     every = list(doctor.examine(home, clock=clock, sleep=a_moment))
     return [finding for finding in every if finding.text.startswith(f"{about}: ")]
@@ -116,7 +116,7 @@ def test_an_unknown_key_is_shown_once_and_a_silent_broker_is_worth_a_look(
 def test_a_connection_that_is_to_be_left_alone_is_not_asked(home: Path, kraken: KrakenBroker, state: str) -> None:
     from flows.connections import connections as configured  # noqa: PLC0415
 
-    now = steps.utc_now()
+    now = timing.utc_now()
     with db.writer(home) as con:
         connections.record_state(
             con, "kraken", "kraken", configured()[0].key, state, reason="It is so.", remedy="Create a key.",

@@ -14,8 +14,8 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from connectors.kraken.sandbox import API_KEY, API_SECRET, Key, KrakenBroker, own_keys, running
-from flows import steps
-from flows.steps import Way
+from flows import timing
+from flows.talk import Way
 from tests.connectors.kraken.desk import executions_in, executions_of
 from warehouse import db
 
@@ -172,7 +172,7 @@ def test_a_wrong_key_asks_once_for_a_new_one_and_schedules_leave_it_alone(
 def test_a_broker_that_is_away_is_asked_for_one_window_only(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps.TIME, "sleep", lambda _seconds: pytest.fail("a conversation waits for nobody"))
+    monkeypatch.setattr(timing.TIME, "sleep", lambda _seconds: pytest.fail("a conversation waits for nobody"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = f"127.0.0.1:{taken.getsockname()[1]}"
     monkeypatch.setenv("FILLHOUSE_KRAKEN_BASE_URL", f"http://{nobody}")

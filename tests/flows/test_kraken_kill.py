@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from connectors.kraken.endpoints import Credentials, Tier
 from connectors.registry import connector
-from flows import steps
+from flows import locks, steps, talk
 from warehouse import coverage, db
 
 home, address, key, secret, began, speed, since, until = sys.argv[1:]
@@ -32,13 +32,13 @@ broker = connector("kraken")
 credentials = Credentials(key, secret, tier=Tier.PRO, base_url=address)
 print("ready", flush=True)
 steps.recover(home)
-with steps.holding(home, "kraken", print):
+with locks.holding(home, "kraken", print):
     with db.writer(home) as con:
         parts = coverage.missing_windows(con, "kraken", asked, channels=broker.channels, every_day=True)
     for part in parts:
         for window in broker.windows(part.since, part.until):
-            fetched = steps.fetch(
-                home, "kraken", "kraken", credentials, window, "run", flow="backfill", clock=clock,
+            fetched = talk.fetch(
+                home, "kraken", "kraken", credentials, talk.Question(window), "run", flow="backfill", clock=clock,
                 sleep=lambda seconds: time.sleep(seconds / speed),
             )
             steps.load_conversation(home, fetched.conversation_id)

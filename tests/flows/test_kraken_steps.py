@@ -13,7 +13,7 @@ from connectors.kraken.endpoints import Tier
 from connectors.kraken.sandbox import API_KEY, FAULTS, TRADES_ONLY_KEY
 from connectors.wire import Window
 from flows.policy import State, state_after
-from flows.steps import Way
+from flows.talk import Way
 from tests.connectors.kraken.desk import Desk, Execution, desk
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.ibkr_portal.endpoints import Credentials
 from connectors.ibkr_portal.sandbox import Clock, Gateway, Running, running
-from flows import live, steps
+from flows import live, locks, talk, timing
 from flows.connections import Connection
 from flows.live import Kept
 from flows.policy import State
@@ -53,20 +53,19 @@ class Keeper:
 @pytest.fixture
 def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
     clock = Clock(MORNING)
-    monkeypatch.setattr(steps, "TIME", steps.Time(clock, clock.sleep))
+    monkeypatch.setattr(timing, "TIME", timing.Time(clock, clock.sleep))
     gateway = Gateway(clock=clock)
     with running(gateway) as where:
         keeper = Keeper(tmp_path, gateway, clock, where)
         gateway.log_in()
-        fetched = steps.fetch(
+        fetched = talk.fetch(
             tmp_path,
             "ibkr_portal",
             "ibkr-portal",
             keeper.kept.connection.credentials,
-            None,
+            talk.About.SESSION,
             "run",
             flow="test",
-            checks_session=True,
         )
         assert fetched.error is None
         yield keeper
@@ -76,15 +75,14 @@ def test_a_ready_session_is_kept_awake(keeper: Keeper) -> None:
     keeper.found(State.ACTIVE)
     assert keeper.tickle(30) == ["/tickle"] * 30
     before = len(keeper.gateway.log)
-    fetched = steps.fetch(
+    fetched = talk.fetch(
         keeper.home,
         "ibkr_portal",
         "ibkr-portal",
         keeper.kept.connection.credentials,
-        None,
+        talk.About.SESSION,
         "run",
         flow="test",
-        checks_session=True,
     )
     assert fetched.error is None
     assert [call.path for call in keeper.gateway.log[before:]] == [
@@ -126,6 +124,6 @@ def test_one_process_a_gateway(keeper: Keeper) -> None:
     ended = threading.Event()
     ended.set()
     wanted = Connection("ibkr-portal", "ibkr_portal", keeper.kept.connection.credentials, keeps_alive=True)
-    with steps.alone(keeper.home, "live-ibkr-portal"):
+    with locks.alone(keeper.home, "live-ibkr-portal"):
         live.live(keeper.home, [wanted], ended, say=keeper.said.append)
     assert keeper.said == ["ibkr-portal is kept awake by another process."]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from connectors.ibkr_portal.sandbox import Clock, Gateway, running
-from flows import steps
+from flows import timing
 from warehouse import db
 
 MORNING = datetime(2026, 3, 5, 15, 30, tzinfo=UTC)  # a Thursday, 10:30 in New York
@@ -75,7 +75,7 @@ def desk(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     home.mkdir()
     monkeypatch.chdir(home)
     clock = Clock(MORNING)
-    monkeypatch.setattr(steps, "TIME", steps.Time(clock, clock.sleep))
+    monkeypatch.setattr(timing, "TIME", timing.Time(clock, clock.sleep))
     gateway = Gateway(clock=clock)
     with running(gateway) as where:
         for name, value in {

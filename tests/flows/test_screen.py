@@ -18,7 +18,7 @@ from connectors.kraken.endpoints import Tier
 from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys
 from connectors.kraken.sandbox import running as kraken_running
 from connectors.wire import Window
-from flows import steps
+from flows import steps, talk
 from flows.cli import app
 from warehouse import connections, db, publish
 
@@ -39,9 +39,10 @@ class Desk:
 
     def ask(self, kind: str, since: datetime, until: datetime) -> None:
         window = Window(since.replace(tzinfo=None), until.replace(tzinfo=None))
-        fetched = steps.fetch(
-            self.home, kind, kind.replace("_", "-"), self.credentials[kind], window, "run", flow="test", sleep=a_moment
-        )
+        fetched = talk.fetch(
+            self.home, kind, kind.replace("_", "-"), self.credentials[kind], talk.Question(window), "run", flow="test",
+            sleep=a_moment,
+        )  # fmt: skip
         assert fetched.error is None
         steps.load_conversation(self.home, fetched.conversation_id)
 

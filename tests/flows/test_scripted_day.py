@@ -16,7 +16,7 @@ from prefect.events.filters import EventFilter, EventNameFilter
 from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker
 from connectors.ibkr_flex.sandbox import running as flex_running
 from connectors.ibkr_portal.sandbox import Clock, Gateway, running
-from flows import steps
+from flows import timing
 from flows.sandbox_books import gateway_book
 from warehouse import db
 
@@ -65,7 +65,7 @@ def day(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     home.mkdir()
     monkeypatch.chdir(home)
     clock = Clock(OPENING)
-    monkeypatch.setattr(steps, "TIME", steps.Time(clock, clock.sleep))
+    monkeypatch.setattr(timing, "TIME", timing.Time(clock, clock.sleep))
     flex = FlexBroker(now=clock, executions=400, years=1, seed=11, generation_seconds=0.2)
     gateway = Gateway(clock=clock, book=gateway_book(flex))
     with running(gateway) as where, flex_running(flex) as flex_url:

@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL
 
-from flows import steps
+from flows import locks
 from tests.flows.conftest import House
 from tests.flows.test_backfill import assert_equal_to_book
 from warehouse import db, landing
@@ -125,7 +125,7 @@ def test_stopped_at_any_moment_the_next_run_goes_on_where_it_was(house: House, n
             with typed(house.home, *command, **prefect) as terminal:
                 terminal.wait_for(partial(has_come, house, terminal))
                 assert_stops(terminal, by)
-            with steps.alone(house.home, "ibkr-flex").acquire(timeout=0), db.locked(house.home, patience=0):
+            with locks.alone(house.home, "ibkr-flex").acquire(timeout=0), db.locked(house.home, patience=0):
                 pass
     with typed(house.home, *command, **server()) as terminal:
         assert terminal.end(within=PATIENCE_SECONDS) == 0, terminal.text
@@ -138,7 +138,7 @@ def test_stopped_at_any_moment_the_next_run_goes_on_where_it_was(house: House, n
 
 @pytest.mark.parametrize("command", ["backfill", "sync", "reauth-check"])
 def test_waiting_for_another_run_it_stops_and_its_server_is_told(house: House, command: str) -> None:
-    with steps.holding(house.home, "ibkr-flex", print), typed(house.home, command, **server()) as terminal:
+    with locks.holding(house.home, "ibkr-flex", print), typed(house.home, command, **server()) as terminal:
         terminal.wait_for(lambda: "waiting for it to end" in terminal.text)
         assert_stops(terminal)
     with get_client(sync_client=True) as client:

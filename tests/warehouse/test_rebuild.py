@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from flows import steps
+from flows import steps, timing
 from tests.importing import imported, rows
 from tests.warehouse.loading import load_statement
 from warehouse import compact, db, landing, publish
@@ -68,7 +68,7 @@ def test_connections_survive_a_rebuild(home: Path) -> None:
 
 
 def test_compacting_leaves_what_is_not_loaded_yet(home: Path) -> None:
-    waiting = landing.Conversation(home, "ibkr_flex", "slow", "run", steps.utc_now())
+    waiting = landing.Conversation(home, "ibkr_flex", "slow", "run", timing.utc_now())
     waiting.open({"flow": "backfill"})
     waiting.flush()
     compact.compact(home, today=TOMORROW)

@@ -9,11 +9,11 @@ from connectors.errors import Rejected
 from connectors.ibkr_portal.endpoints import Credentials
 from connectors.ibkr_portal.sandbox import Gateway, running
 from connectors.ibkr_portal.sandbox_tls import write_certificate
-from flows import steps
+from flows import talk
 
 
-def checked(home: Path, credentials: Credentials) -> steps.Fetched:
-    return steps.fetch(home, "ibkr_portal", "portal", credentials, None, "run", flow="test", checks_session=True)
+def checked(home: Path, credentials: Credentials) -> talk.Fetched:
+    return talk.fetch(home, "ibkr_portal", "portal", credentials, talk.About.SESSION, "run", flow="test")
 
 
 def test_only_the_pinned_certificate_is_taken(tmp_path: Path) -> None:

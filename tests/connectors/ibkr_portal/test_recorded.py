@@ -14,7 +14,7 @@ from connectors import errors
 from connectors.errors import ConnectorError, RateLimited
 from connectors.ibkr_portal import replies
 from connectors.wire import Response
-from flows import steps
+from flows import importing
 from flows.policy import state_after
 from tests.importing import asked as rows
 from warehouse import db
@@ -36,12 +36,12 @@ def cases_with(name: str) -> list[Path]:
     return [case for case in CASES if name in expectation(case)]
 
 
-def imported(home: Path, case: Path, imports: Sequence[Import]) -> list[steps.Imported]:
+def imported(home: Path, case: Path, imports: Sequence[Import]) -> list[importing.Imported]:
     """Import the files of a case one by one, as its user would."""
     return [
         done
         for each in imports
-        for done in steps.import_files(
+        for done in importing.import_files(
             home,
             each.get("broker", "ibkr_portal"),
             [case / each["file"]],

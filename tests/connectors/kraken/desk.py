@@ -17,8 +17,8 @@ from connectors.kraken.endpoints import Credentials, Tier
 from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys, running
 from connectors.registry import connector
 from connectors.wire import Window
-from flows import steps
-from flows.steps import Fetched, Way
+from flows import steps, talk
+from flows.talk import About, Fetched, Question, Way
 from warehouse import db
 from warehouse.load import Loaded
 
@@ -76,16 +76,14 @@ class Desk:
 
     def ask(self, window: Window | None, way: Way = Way.PAGES) -> Fetched:
         """Hold one conversation."""
-        fetched = steps.fetch(
+        fetched = talk.fetch(
             self.home,
             "kraken",
             "kraken",
             self.credentials,
-            window,
+            About.NAMES if window is None else Question(window, way, is_up_to_now=True),
             "run",
             flow="backfill",
-            way=way,
-            is_up_to_now=True,
             clock=self.clock,
             sleep=self.clock.sleep,
         )

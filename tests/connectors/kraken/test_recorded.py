@@ -15,7 +15,7 @@ from connectors import errors
 from connectors.errors import ConnectorError, RateLimited
 from connectors.kraken import replies
 from connectors.wire import Response
-from flows import steps
+from flows import importing
 from tests.importing import asked as rows
 from warehouse import db
 
@@ -30,12 +30,12 @@ def expectation(case: Path) -> dict[str, Any]:
     return found
 
 
-def imported(home: Path, case: Path, imports: Sequence[Import]) -> list[steps.Imported]:
+def imported(home: Path, case: Path, imports: Sequence[Import]) -> list[importing.Imported]:
     """Import the files of a case one by one, as its user would."""
     return [
         done
         for each in imports
-        for done in steps.import_files(home, "kraken", [case / each["file"]], endpoint=each["endpoint"])
+        for done in importing.import_files(home, "kraken", [case / each["file"]], endpoint=each["endpoint"])
     ]
 
 
