@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows import console, importing, questions
+from flows import console, questions
 
 LOOK = 1
 BAD_INPUT = 2
@@ -140,7 +140,7 @@ def import_(
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for quarantine or a gap.")] = False,  # noqa: FBT002
 ) -> None:
     """Load files you already have."""
-    from flows import steps  # noqa: PLC0415
+    from flows import importing, steps  # noqa: PLC0415
     from warehouse import db  # noqa: PLC0415
 
     home, name = _home(), _broker(broker, files)
@@ -413,12 +413,11 @@ def _pipe(con: Any, question: str, form: Form) -> None:
 @app.command()
 def status() -> None:
     """Show accounts, each connection's state, how fresh its channels are, gaps and findings, and what to do next."""
-    from datetime import UTC  # noqa: PLC0415
-
     from flows import screen  # noqa: PLC0415
+    from flows.timing import utc_now  # noqa: PLC0415
     from warehouse import db, publish  # noqa: PLC0415
 
-    home, now = _home(), datetime.now(UTC)
+    home, now = _home(), utc_now()
     if not (home / db.READER).exists():
         console.line(console.BEGIN)
         return
@@ -438,12 +437,13 @@ def explain(
     named: Annotated[str, typer.Argument(metavar="ID", help="An exec_id, row_key, trade_id, order_id or exchange_id.")],
 ) -> None:
     """Show a fill's revisions and the bytes behind each."""
+    from flows import proofs  # noqa: PLC0415
     from warehouse import db  # noqa: PLC0415
 
     home = _home()
     with db.reader(home) as con:
-        found = questions.explain(con, home, named)
-    if isinstance(found, questions.Reply):
+        found = proofs.explain(con, home, named)
+    if isinstance(found, proofs.Reply):
         console.reply(found)
         return
     for place, family in enumerate(found):
@@ -459,45 +459,17 @@ def sandbox(
     port: Annotated[int, typer.Option(help="The port on loopback; 0 takes a free one.", min=0, max=65535)] = 0,
 ) -> None:
     """Run the sandbox brokers until Ctrl-C; one line of JSON says where they are."""
-    from connectors.ibkr_flex import sandbox as flex  # noqa: PLC0415
-    from connectors.ibkr_portal import sandbox as portal  # noqa: PLC0415
-    from connectors.kraken import sandbox as kraken  # noqa: PLC0415
-    from flows.sandbox_books import gateway_of  # noqa: PLC0415
+    from flows.sandboxes import there_are, together  # noqa: PLC0415
 
-    there_are = {*flex.FAULTS, *portal.FAULTS, *kraken.FAULTS}
     shown = set(fault or ())
-    if unknown := sorted(shown - there_are):
-        raise questions.BadInput(f"There is no fault {', '.join(unknown)}; there are: {', '.join(sorted(there_are))}.")
+    if unknown := sorted(shown - there_are()):
+        there = ", ".join(sorted(there_are()))
+        raise questions.BadInput(f"There is no fault {', '.join(unknown)}; there are: {there}.")
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    ibkr = flex.FlexBroker(seed=seed, faults=shown & set(flex.FAULTS))
-    gateway = gateway_of(ibkr, portal.Faults.of(*sorted(shown & set(portal.FAULTS))))
-    gateway.log_in()
-    spot = kraken.KrakenBroker(seed=seed, faults=kraken.Faults.of(*sorted(shown & set(kraken.FAULTS))))
-    with (
-        flex.running(ibkr, port=port) as url,
-        portal.running(gateway) as where,
-        kraken.running(spot) as kraken_url,
-    ):
-        console.ready(
-            {
-                "kraken": {
-                    "base_url": kraken_url,
-                    "api_key": kraken.API_KEY,
-                    "api_secret": kraken.API_SECRET,
-                    "book_url": f"{kraken_url}/sandbox/book",
-                },
-                "ibkr_flex": {"base_url": url + flex.SERVICE_PATH, "token": flex.TOKEN, "query_id": flex.QUERY_ID},
-                "ibkr_portal": {
-                    "base_url": where.base_url,
-                    "ca_file": str(where.ca_file),
-                    "accounts": [account.number for account in gateway.accounts],
-                    "book_url": f"{where.root_url}/sandbox/book",
-                },
-                "book_url": f"{url}/sandbox/book",
-            }
-        )
+    with together(seed, shown, port) as where:
+        console.ready(where)
         while not ended.wait(0.5):  # a signal that another thread receives is seen between waits
             pass
 

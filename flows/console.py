@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from connectors.checkup import Finding
     from flows.importing import Imported
-    from flows.questions import Family, Proof, Reply, Revision, Row
+    from flows.proofs import Family, Proof, Reply, Revision
+    from flows.questions import Row
     from warehouse.load import Loaded
 
 ROWS_AT_ONCE = 5000

@@ -28,7 +28,7 @@ from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBrok
 from connectors.registry import connector
 from flows.cli import app
 from flows.connections import prefer_quiet_prefect
-from flows.questions import raw_elements
+from flows.proofs import raw_elements
 from tests.importing import rows
 from warehouse import db
 
