@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from connectors.errors import ConnectorError, RateLimited, Transient
-from connectors.wire import Pause, Request, Response
+from connectors.wire import Pause, Progress, Request, Response
 
 APART, FAR_APART = 2.0, 60.0  # seconds between two clocks
 
@@ -30,7 +30,7 @@ class Finding:
     remedy: str = ""
 
 
-Checkup = Generator[Request | Pause | Finding, Response | None, None]
+Checkup = Generator[Request | Pause | Progress | Finding, Response | None, None]
 """A conversation that checks the set-up, and changes nothing at the broker."""
 
 

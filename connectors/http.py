@@ -19,7 +19,7 @@ from connectors.connector import Limits
 from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Transient
 from connectors.nonces import Nonces
 from connectors.pace import Pace
-from connectors.wire import CERTIFICATE, MASK, Conversation, Pause, Request, Response
+from connectors.wire import CERTIFICATE, MASK, Conversation, Pause, Progress, Request, Response
 
 KEPT_HEADERS = frozenset({"content-type", "content-length", "date", "retry-after", "server", "location"})
 
@@ -96,6 +96,7 @@ def converse(
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
     on_wait: Callable[[Pause], None] = lambda _pause: None,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
     on_finding: Callable[[Finding], None] = lambda _finding: None,
     tally: Tally,
 ) -> None:
@@ -110,6 +111,10 @@ def converse(
                 on_wait(step)
                 sleep(step.seconds)
                 tally.waited_seconds += step.seconds
+                step = conversation.send(None)
+                continue
+            if isinstance(step, Progress):
+                on_progress(step)
                 step = conversation.send(None)
                 continue
             if isinstance(step, Finding):

@@ -1,6 +1,6 @@
 """What a conversation with a broker is made of: plain values, no I/O.
 
-A conversation is a generator. It yields a `Request` (or a `Pause`) and is sent a `Response` (or None after a pause);
+A conversation is a generator. It yields a `Request` (or a `Pause`, or its `Progress`) and is sent a `Response` (or None);
 it returns when the broker has answered all it asked, and raises one of the five errors otherwise. It never connects,
 sleeps, logs or reads the clock: the shell in `connectors.http` does that, and lands every exchange before the
 conversation sees it.
@@ -73,6 +73,31 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a conversation has come; the shell shows it."""
+
+    what: str  # "trades"
+    done: int
+    of: int
+    pages: int  # that were read
+    pages_of: int
+    budget: str = ""  # what is left of what the broker allows, in its own terms
+    seconds_left: float = 0.0  # at the least that the broker's pace allows
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        left = f", about {_spoken(self.seconds_left)} left" if self.seconds_left >= 1 else ""
+        budget = f"; {self.budget}" if self.budget else ""
+        return f"{self.done:,} of {self.of:,} {self.what}, page {self.pages:,} of {self.pages_of:,}{left}{budget}"
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 100:  # noqa: PLR2004  (people count seconds up to about there)
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A half-open span `[since, until)`: moments in UTC, or the broker's days as their midnights; both without a zone."""
 
@@ -97,7 +122,7 @@ class Window:
 
 
 Result = TypeVar("Result")
-Exchanging = Generator[Request | Pause, Response | None, Result]
+Exchanging = Generator[Request | Pause | Progress, Response | None, Result]
 """A part of a conversation that comes to a result."""
 Conversation = Exchanging[None]
 

@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from connectors.registry import connector
 from connectors.wire import Window
 from flows import policy, steps, sync, timing
 from flows.blocks import every_connection
 from flows.connections import Connection, home
-from flows.report import Summary
-from flows.sync import Plan
+from flows.form import NONE, ConnectionName, Day
+from flows.naming import run_name
+from flows.report import Intent, Summary
+from flows.sync import Plan, Planner
 from flows.talk import Question, Way
-from warehouse import coverage
+from warehouse import coverage, db
 
 
-@flow(name="backfill", persist_result=False)
+@flow(name="backfill", flow_run_name=run_name, persist_result=False)
 def backfill(
-    connections: list[str] | None = None,
-    since: date | None = None,
-    until: date | None = None,
+    connections: list[ConnectionName] = NONE,
+    since: Day | None = None,
+    until: Day | None = None,
     via: Way | None = None,
+    dry_run: bool = False,  # noqa: FBT001, FBT002  (a switch in a form)
 ) -> Any:
     """Fetch every day that is not covered yet, oldest first; what is covered is not asked again.
 
     Args:
-        connections: Names of connections; all that are configured when left out.
+        connections: Which ones; all where none is chosen.
         since: First day, five years ago when left out.
         until: The day after the last; when left out, the last day that has ended, or now where trading never rests.
         via: How Kraken's history is fetched: "export" or "pages"; the export for a first backfill when left out. Pages
             are also read of what only an export has told, which tells less.
+        dry_run: Only say what would be asked for; no broker is asked.
 
     """
     where = home()
     asked = policy.span(since, until, timing.utc_now())
     chosen = every_connection(connections)
+    planned = planner(since, until, via)
+    if dry_run:
+        return intended(where, chosen, planned)
+    with steps.published(where):
+        recovered = steps.recover(where)
+        outcomes = tuple(sync.sync(where, connection, planned) for connection in chosen)
+    return sync.ended(Summary(str(flow_run.id), asked, outcomes, recovered))
+
+
+def planner(since: date | None, until: date | None, via: Way | None) -> Planner:
+    """Give what plans a backfill of these days: for each connection what is missing of them, cut as its broker takes it."""
 
     def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: datetime) -> Plan:
         broker = connector(connection.kind)
@@ -67,7 +86,15 @@ def backfill(
             covered_until=covered_until if covered_until > wanted.since else None,
         )
 
-    with steps.published(where):
-        recovered = steps.recover(where)
-        outcomes = tuple(sync.sync(where, connection, planned) for connection in chosen)
-    return sync.ended(Summary(str(flow_run.id), asked, outcomes, recovered))
+    return planned
+
+
+def intended(where: Path, chosen: Sequence[Connection], planned: Planner) -> Any:
+    """End the run by saying what it would have asked for."""
+    questions = {}
+    with db.writer(where) as con:
+        for connection in chosen:
+            questions[connection.name] = planned(con, connection, timing.utc_now()).questions
+    intent = Intent({name: tuple(map(str, asked)) for name, asked in questions.items()})
+    create_markdown_artifact(intent.markdown(), key="backfill-dry-run", description=intent.message())
+    return Completed(name="DryRun", message=intent.message(), data=intent)

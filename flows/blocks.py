@@ -114,7 +114,25 @@ def stored_connections() -> list[Connection]:
     return [connection for block in BLOCKS for connection in _stored(block)]
 
 
+def known_names() -> list[str]:
+    """Name all connections there are; none of a block is loaded for it."""
+    stored: list[str] = []
+    if get_current_settings().api.url is not None:
+        stored = [name for block in BLOCKS for name in _names(block)]
+    return sorted({*stored, *(connection.name for connection in from_environment())})
+
+
+def register() -> None:
+    """Make the types of blocks known to Prefect, so that its UI offers them."""
+    for block in BLOCKS:
+        block.register_type_and_schema()
+
+
 def _stored(block: type[Stored]) -> list[Connection]:
+    return [_load(block, name) for name in _names(block)]
+
+
+def _names(block: type[Stored]) -> list[str]:
     slug = str(block._block_type_slug)  # noqa: SLF001  (so Prefect keeps it)
     with get_client(sync_client=True) as client:
         try:
@@ -122,7 +140,7 @@ def _stored(block: type[Stored]) -> list[Connection]:
         except ObjectNotFound:
             return []
         documents = client.read_block_documents_by_type(slug, include_secrets=False)
-    return [_load(block, document.name) for document in documents if document.name]
+    return [document.name for document in documents if document.name]
 
 
 def _load(block: type[Stored], name: str) -> Connection:

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from flows import connections, stopping, timing
+from flows import connections, stopping, surroundings, timing
 
 OURS = Path(__file__).parent
 START_SECONDS = 90  # a temporary server may take: on a fresh machine it makes its database first
@@ -23,7 +23,7 @@ def check(home: Path, names: Sequence[str] | None, since: date | None = None, un
         policy.span(since, until, timing.utc_now())
     known = {connection.name for connection in connections.from_environment()}
     if not known or not known.issuperset(names or ()):
-        connections.prefer_quiet_prefect(home)
+        surroundings.prefer(home)
         with warnings.catch_warnings(action="ignore"):  # that there is no folder for Prefect, nor shall there be
             from prefect.settings import get_current_settings  # noqa: PLC0415
 
@@ -35,7 +35,7 @@ def run(home: Path, flow: Callable[[], Any], *, say: Callable[[str], None], last
     """Run a flow and give its final state; Ctrl-C and SIGTERM end the process with a last word."""
     with stopping.on_signals(lambda: say(last_word)):
         home.mkdir(parents=True, exist_ok=True)  # Prefect makes its own folder in it, but not this one
-        connections.prefer_quiet_prefect(home)
+        surroundings.prefer(home)
         _show_our_lines_only()
         _start_temporary_server(say)
         return flow()

@@ -1,4 +1,4 @@
-"""Tell whoever listens that a connection is in another state than before: one Prefect event a change, and what to do."""
+"""Tell whoever listens what became of a connection: one Prefect event a change of its state, and what to do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from prefect.events import emit_event
 from connectors.errors import ConnectorError
 from flows.policy import State
 
+CONNECTION = "fillhouse.connection"
+NEEDS_REAUTH = f"{CONNECTION}.{State.NEEDS_REAUTH}"
+MISCONFIGURED = f"{CONNECTION}.{State.MISCONFIGURED}"
+TOKEN_EXPIRES = f"{CONNECTION}.token_expires"
+SYNCED = f"{CONNECTION}.synced"
+OLD_GAP = f"{CONNECTION}.old_gap"
+QUARANTINED = f"{CONNECTION}.quarantined"
+
 
 def tell(connection: str, before: str | None, state: State, error: ConnectorError | None) -> None:
     """Emit `fillhouse.connection.<state>` if the state is news. A connection that is first heard of as active is none.
@@ -19,11 +27,7 @@ def tell(connection: str, before: str | None, state: State, error: ConnectorErro
     if before == state or (before is None and state is State.ACTIVE):
         return
     reason, remedy = (error.message, error.remedy) if error else ("", "")
-    emit_event(
-        event=f"fillhouse.connection.{state}",
-        resource={"prefect.resource.id": f"fillhouse.connection.{connection}", "prefect.resource.name": connection},
-        payload={"connection": connection, "state": str(state), "before": before, "reason": reason, "remedy": remedy},
-    )
+    emit(f"{CONNECTION}.{state}", connection, state=str(state), before=before, reason=reason, remedy=remedy)
     if State.NEEDS_REAUTH in (before, state):
         create_markdown_artifact(
             _page(connection, state, reason, remedy),
@@ -48,14 +52,19 @@ def _page(connection: str, state: State, reason: str, remedy: str) -> str:
 
 def tell_expiry(connection: str, expires_on: date, days: int) -> None:
     """Emit `fillhouse.connection.token_expires`, with the page that says how to renew it."""
-    emit_event(
-        event="fillhouse.connection.token_expires",
-        resource={"prefect.resource.id": f"fillhouse.connection.{connection}", "prefect.resource.name": connection},
-        payload={"connection": connection, "expires_on": expires_on.isoformat(), "days": days},
-    )
+    emit(TOKEN_EXPIRES, connection, expires_on=expires_on.isoformat(), days=days)
     create_markdown_artifact(
         f"# The token of {connection} expires on {expires_on}\n\nMake a new one in Client Portal under Flex Web Service "
         "Configuration, store it with this connection, and set the day it expires on.\n",
         key=f"{connection}-token",
         description=f"The token of {connection} expires on {expires_on}",
+    )
+
+
+def emit(event: str, connection: str, **said: object) -> None:
+    """Emit an event about a connection."""
+    emit_event(
+        event=event,
+        resource={"prefect.resource.id": f"{CONNECTION}.{connection}", "prefect.resource.name": connection},
+        payload={"connection": connection, **said},
     )

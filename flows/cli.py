@@ -226,6 +226,7 @@ def backfill(
     via: Annotated[
         Via | None, typer.Option(help="How Kraken's history is fetched; first by export, then by pages.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be asked for.")] = False,  # noqa: FBT002
 ) -> None:
     """Fetch history from the brokers: what is not there yet."""
     from flows import by_hand  # noqa: PLC0415
@@ -236,7 +237,7 @@ def backfill(
         from flows.backfill import backfill as flow  # noqa: PLC0415
         from flows.talk import Way  # noqa: PLC0415
 
-        return flow(names or None, since, until, Way(via) if via else None, return_state=True)
+        return flow(names or [], since, until, Way(via) if via else None, dry_run, return_state=True)
 
     _flow(run)
 
@@ -253,7 +254,7 @@ def sync(
     def run() -> Any:
         from flows.incremental import incremental as flow  # noqa: PLC0415
 
-        return flow(names or None, return_state=True)
+        return flow(names or [], return_state=True)
 
     _flow(run)
 
@@ -270,7 +271,7 @@ def reauth_check(
     def run() -> Any:
         from flows.reauth_check import reauth_check as flow  # noqa: PLC0415
 
-        return flow(names or None, return_state=True)
+        return flow(names or [], return_state=True)
 
     _flow(run)
 
@@ -302,20 +303,41 @@ def live(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; all when none.")] = None,
 ) -> None:
     """Keep the sessions awake that are wanted so, until Ctrl-C; without it they are opened anew for each sync."""
-    from flows.connections import prefer_quiet_prefect  # noqa: PLC0415
+    from flows import surroundings  # noqa: PLC0415
 
-    prefer_quiet_prefect(_home())
+    surroundings.prefer(_home())
     from flows.blocks import every_connection  # noqa: PLC0415
     from flows.live import live as keep  # noqa: PLC0415
 
     chosen = [connection for connection in every_connection(names or None) if connection.keeps_alive]
     if not chosen:
         raise questions.BadInput("There is no connection with a session to keep awake.")
+    ended = _until_signalled()
+    console.line(f"Keeping awake: {', '.join(connection.name for connection in chosen)}. Ctrl-C ends it.")
+    keep(_home(), chosen, ended, say=console.line)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Where Prefect's UI is to be, on this machine.", min=1, max=65535)] = 4200,
+) -> None:
+    """Run it all until Ctrl-C: Prefect's server and UI, the schedules, a worker, and what keeps sessions awake."""
+    from flows import surroundings  # noqa: PLC0415
+
+    home = _home()
+    home.mkdir(parents=True, exist_ok=True)
+    surroundings.prefer(home)
+    from flows.up import up as run  # noqa: PLC0415
+
+    run(home, port, _until_signalled(), say=console.line)
+
+
+def _until_signalled() -> threading.Event:
+    """Give what Ctrl-C and SIGTERM set."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    console.line(f"Keeping awake: {', '.join(connection.name for connection in chosen)}. Ctrl-C ends it.")
-    keep(_home(), chosen, ended, say=console.line)
+    return ended
 
 
 @app.command()
@@ -465,9 +487,7 @@ def sandbox(
     if unknown := sorted(shown - there_are()):
         there = ", ".join(sorted(there_are()))
         raise questions.BadInput(f"There is no fault {', '.join(unknown)}; there are: {there}.")
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = _until_signalled()
     with together(seed, shown, port) as where:
         console.ready(where)
         while not ended.wait(0.5):  # a signal that another thread receives is seen between waits

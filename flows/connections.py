@@ -108,6 +108,8 @@ def settings() -> Any:
         ibkr_portal_keep_alive: bool = True
         ibkr_portal_region: Region = Region.NORTH_AMERICA  # whose maintenance windows count
         ibkr_portal_maintenance: str = ""  # other windows: "sun-fri 00:15-01:45 America/New_York; ..."
+        notify: str = ""  # blocks that tell a person, as Prefect names them: "slack-webhook/desk, sendgrid-email/me"
+        jitter: float = 10.0  # seconds a scheduled sync waits at most, so that not all the world asks at once
         kraken_name: str = "kraken"
         kraken_key: SecretStr | None = None
         kraken_secret: SecretStr | None = None
@@ -132,15 +134,14 @@ def accounts_of(kind: str) -> dict[str, str]:
     return {getattr(said, f"{kind}_name"): getattr(said, f"{kind}_account")} if named else {}
 
 
-def prefer_quiet_prefect(where: Path) -> None:
-    """Keep a Prefect that nobody has set up beside our own files, and let it tell nobody of us; the user's settings win."""
-    quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-    if not (Path.home() / ".prefect").exists():
-        quiet["PREFECT_HOME"] = str(where / "prefect")
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
-    if "PREFECT_HOME" in os.environ:
-        Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)  # Prefect makes no parents
+def notified_blocks() -> list[str]:
+    """Name the notification blocks that FILLHOUSE_NOTIFY lists."""
+    return [name.strip() for name in settings().notify.split(",") if name.strip()]
+
+
+def most_jitter() -> float:
+    """Tell how long a scheduled sync waits at most before it asks: FILLHOUSE_JITTER, in seconds."""
+    return float(settings().jitter)
 
 
 def retry_delays() -> list[float]:

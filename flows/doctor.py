@@ -23,8 +23,8 @@ from connectors.checkup import Finding, Level, of_error
 from connectors.connector import Reply
 from connectors.errors import ConnectorError, Transient
 from connectors.registry import CONNECTORS, connector
-from flows import locks, policy, questions, steps, talk, timing
-from flows.connections import ENV_FILE, Connection, NotConfigured, connections, prefer_quiet_prefect
+from flows import locks, policy, questions, steps, surroundings, talk, timing
+from flows.connections import ENV_FILE, Connection, NotConfigured, connections
 from warehouse import connections as states
 from warehouse import db, landing, publish
 from warehouse.connections import KnownState
@@ -113,7 +113,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _configured(home: Path) -> Iterator[Connection | Finding]:
     """Give the connections of the environment and the blocks; and what is wrong with how they are described."""
-    prefer_quiet_prefect(home)
+    surroundings.prefer(home)
     from flows.blocks import stored_connections  # noqa: PLC0415
 
     stored: list[Connection] = []

@@ -13,7 +13,9 @@ from prefect.runtime import flow_run
 from connectors.registry import connector
 from flows import policy, steps, sync, timing
 from flows.blocks import every_connection
-from flows.connections import Connection, home
+from flows.connections import Connection, home, most_jitter
+from flows.form import NONE, ConnectionName
+from flows.naming import run_name
 from flows.report import Summary
 from flows.sync import Plan
 from flows.talk import Question
@@ -24,17 +26,19 @@ FIRST_DAYS = timedelta(days=7)  # for a connection that was never backfilled: en
 LONG_AGO = timedelta(days=31)  # what was asked in vain before is for a backfill
 
 
-@flow(name="incremental", persist_result=False)
-def incremental(connections: list[str] | None = None) -> Any:
+@flow(name="incremental", flow_run_name=run_name, persist_result=False)
+def incremental(connections: list[ConnectionName] = NONE) -> Any:
     """Fetch what is new since the last sync, and close gaps behind it; "sync now" is this flow, too.
 
     Args:
-        connections: Names of connections; all that are configured when left out.
+        connections: Which ones; all where none is chosen.
 
     """
     where, now = home(), timing.utc_now()
     chosen = every_connection(connections)
     insists = not _was_scheduled()
+    if not insists:
+        timing.wait(policy.jitter(str(flow_run.id), most_jitter()))
     with steps.published(where):
         recovered = steps.recover(where)
         outcomes = tuple(sync.sync(where, connection, planned, insists=insists) for connection in chosen)

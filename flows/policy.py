@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from connectors.errors import (
@@ -22,8 +23,12 @@ from connectors.kraken.replies import GRAIN
 from flows.questions import BadInput
 from warehouse.connections import KnownState, Totals
 from warehouse.coverage import Asked
+from warehouse.news import Told
 
-WORK_POOL = "fillhouse"  # its concurrency, and that of each deployment, are set in prefect.yaml
+WORK_POOL = "fillhouse"
+TAG = "fillhouse"  # on every deployment, and so on its runs
+STALE_AFTER = timedelta(hours=1)  # without a successful sync, of four that were due
+OLD = timedelta(days=1)  # a gap that is worth an alarm
 DEFAULT_YEARS = 5
 LAST_ZONE = ZoneInfo("America/New_York")  # where the brokers' day ends last
 NO_STATEMENT = frozenset({("ibkr_flex", NOT_AVAILABLE)})
@@ -75,6 +80,7 @@ class Outcome:
     retry_at: datetime | None = None
     totals: Totals = field(default_factory=Totals)
     gaps: tuple[str, ...] = ()
+    news: tuple[Told, ...] = ()  # of what was brought, the newest
 
     @property
     def fails(self) -> bool:
@@ -150,6 +156,11 @@ def retry_at(error: ConnectorError | None, moment: datetime) -> datetime | None:
 def worst(outcomes: Sequence[Outcome]) -> Outcome:
     """Pick the outcome that a run over several connections is named after."""
     return max(outcomes, key=lambda outcome: (outcome.fails, MILDEST_FIRST.index(outcome.state)))
+
+
+def jitter(run_id: str, most: float) -> float:
+    """Spread runs that begin at the same moment everywhere: a part of `most` seconds, another one for each run."""
+    return most * (UUID(run_id).int % 1000) / 1000
 
 
 def span(since: date | None, until: date | None, now: datetime, *, is_open_always: bool = False) -> Asked:

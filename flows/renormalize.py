@@ -10,10 +10,11 @@ from prefect.states import Completed
 
 from flows import steps
 from flows.connections import home
+from flows.naming import run_name
 from warehouse import landing
 
 
-@flow(name="renormalize", persist_result=False)
+@flow(name="renormalize", flow_run_name=run_name, persist_result=False)
 def renormalize() -> Any:
     """Rebuild every table from the landed replies; the same code gives equal tables."""
     where = home()

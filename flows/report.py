@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from flows.policy import ENDINGS, Outcome, State, worst
 from warehouse.coverage import Asked
+from warehouse.news import Told
 
 HEADINGS = (
     "connection", "state", "windows", "rows", "added", "revised", "cancelled", "rejected", "gaps", "requests",
     "waited s",
 )  # fmt: skip
+NEWS = ("UTC", "account", "symbol", "side", "quantity", "price", "commission", "what", "id")
 MOST_GAPS = 20
 
 
@@ -54,9 +57,36 @@ class Summary:
         for outcome in self.outcomes:
             if outcome.reason:
                 parts.append(f"## {outcome.connection}: what to do\n\n{_trouble(outcome)}")
+            if outcome.news:
+                parts.append(f"## {outcome.connection}: what it brought\n\n{_news(outcome)}")
             if outcome.gaps:
                 parts.append(f"## {outcome.connection}: gaps\n\n{_gaps(outcome)}")
         return "\n\n".join(parts) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a run would ask for: by connection, its windows."""
+
+    windows: dict[str, tuple[str, ...]]
+
+    def lines(self) -> list[str]:
+        """Say it in lines, one a window."""
+        return [
+            line
+            for name, windows in self.windows.items()
+            for line in ([f"{name}: {window}" for window in windows] or [f"{name}: nothing, all of it is covered"])
+        ]
+
+    def message(self) -> str:
+        """Say it in a line."""
+        counted = ", ".join(f"{len(windows)} of {name}" for name, windows in self.windows.items())
+        return f"Nothing was asked. Windows that would be: {counted}."
+
+    def markdown(self) -> str:
+        """Lay it out as the run's artifact."""
+        listed = "\n".join(f"- {line}" for line in self.lines())
+        return f"# Dry run\n\n{self.message()}\n\n{listed}\n"
 
 
 def _lines(outcome: Outcome) -> list[str]:
@@ -83,6 +113,29 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         len(outcome.gaps), totals.requests, round(totals.waited_seconds),
     )  # fmt: skip
     return (outcome.connection, str(outcome.state), *(f"{number:,}" for number in numbers))
+
+
+def _news(outcome: Outcome) -> str:
+    """List the newest executions, each with the id that `fillhouse explain` takes."""
+    rows = [NEWS, tuple("---" for _ in NEWS), *(_told(told) for told in outcome.news)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    changed = outcome.totals.added + outcome.totals.revised + outcome.totals.cancelled
+    shown = f"The newest {len(outcome.news)} of {changed:,}. " if changed > len(outcome.news) else ""
+    return f"{table}\n\n{shown}`fillhouse explain ID` shows what each came from."
+
+
+def _told(told: Told) -> tuple[str, ...]:
+    at = f"{told.transact_time:%Y-%m-%d %H:%M:%S}" if told.transact_time else str(told.book_date)
+    price = f"{_plain(told.last_px)} {told.currency or ''}".strip()
+    paid = f"{_plain(told.commission)} {told.comm_currency or ''}".strip()
+    kind = told.exec_type if told.stands else f"{told.exec_type}, gone"
+    cells = (at, told.account, told.symbol, told.side or "", _plain(told.last_qty), price, paid, kind, told.named)
+    return tuple(cell.replace("|", "\\|") for cell in cells)
+
+
+def _plain(number: Decimal | None) -> str:
+    """Write a number without the zeros its column pads it with."""
+    return "" if number is None else f"{number.normalize():f}"
 
 
 def _gaps(outcome: Outcome) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
-from uuid import UUID
+from typing import Any
 
 import duckdb
 from prefect import get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
@@ -19,16 +18,18 @@ from connectors.connector import Connector
 from connectors.errors import ConnectorError
 from connectors.registry import connector
 from connectors.wire import Window
-from flows import locks, policy, steps, talk, tasks, timing
+from flows import aftermath, locks, policy, steps, talk, tasks, timing
 from flows.connections import Connection, retry_delays
 from flows.policy import Outcome, State
+from flows.progress import Shown
 from flows.report import Summary
 from flows.talk import Question, Way
 from warehouse import connections as states
-from warehouse import coverage, db, instruments
+from warehouse import coverage, db, instruments, news
 from warehouse.connections import KnownState
 from warehouse.coverage import Asked
 
+MOST_NEWS = 20  # executions on the page of a run
 NAMES_LAST = timedelta(days=1)  # how long a listing of instruments is good for
 
 
@@ -70,7 +71,9 @@ def sync(where: Path, connection: Connection, planned: Planner, *, insists: bool
         error, moment = policy.worst_error(errors), timing.utc_now()
         if loaded or error is not None or connector(connection.kind).preflight:
             _record(where, connection, error, moment, success=error is None)
-        return _outcome(where, connection, plan, before=before, error=error, moment=moment)
+        outcome = _outcome(where, connection, plan, before=before, error=error, moment=moment)
+    aftermath.tell(where, outcome)
+    return outcome
 
 
 def _bring(where: Path, connection: Connection, plan: Plan) -> tuple[list[ConnectorError], int]:
@@ -201,13 +204,13 @@ def _describe(where: Path, connection: Connection) -> list[ConnectorError]:
 def _ask(where: Path, connection: Connection, questions: Sequence[Question]) -> tuple[list[ConnectorError], int]:
     """Fetch and load question by question, oldest first. Gives the errors that matter and how many were loaded."""
     errors: list[ConnectorError] = []
-    loaded = in_a_row = number = 0
-    progress = _progress(connection.name)
+    loaded = in_a_row = 0
     waiting = list(questions)
+    shown = Shown.of(connection.name, len(waiting)) if waiting else None
     while waiting:
-        question, number = waiting.pop(0), number + 1
+        question = waiting.pop(0)
         try:
-            _ask_one(where, connection.name, question)
+            _ask_one(where, connection.name, question, shown)
             loaded, in_a_row = loaded + 1, 0
         except ConnectorError as error:
             if question.may_fall_back and policy.distrusts_export(error):
@@ -217,8 +220,8 @@ def _ask(where: Path, connection: Connection, questions: Sequence[Question]) -> 
                 errors, in_a_row = [*errors, error], in_a_row + 1
                 if policy.ends_sync(error, in_a_row):
                     break
-        done = 100.0 * number / (number + len(waiting))
-        update_progress_artifact(progress, done, f"{number} of {number + len(waiting)} windows")
+        if shown is not None:
+            shown.after(len(waiting))
     return errors, loaded
 
 
@@ -229,11 +232,11 @@ def _by_pages(connection: Connection, question: Question) -> list[Question]:
     return [Question(piece, Way.PAGES, question.is_up_to_now and piece.until == window.until) for piece in pages]
 
 
-def _ask_one(where: Path, connection: str, question: Question) -> None:
+def _ask_one(where: Path, connection: str, question: Question, shown: Shown | None) -> None:
     delays = retry_delays()
     get_run_logger().info("%s %s: asked for", connection, question)
     patient = tasks.fetch_window.with_options(retries=len(delays), retry_delay_seconds=delays)
-    fetched = patient(where, connection, question, str(flow_run.id), str(flow_run.flow_name))
+    fetched = patient(where, connection, question, str(flow_run.id), str(flow_run.flow_name), shown)
     loaded = tasks.load_window(where, connection, question, fetched.conversation_id)
     get_run_logger().info(
         "%s %s: %d rows, %d added, %d revised, %d rejected",
@@ -252,6 +255,8 @@ def _outcome(
 ) -> Outcome:
     with db.writer(where) as con:
         totals = states.totals_of(con, str(flow_run.id), connection.name)
+        brought = totals.added + totals.revised + totals.cancelled
+        told = news.news_of(con, str(flow_run.id), connection.name, MOST_NEWS) if brought else ()
         gaps = missing(con, connection, _without_last_moments(plan))
     state = policy.state_after(error)
     return Outcome(
@@ -265,6 +270,7 @@ def _outcome(
         retry_at=policy.retry_at(error, moment),
         totals=totals,
         gaps=tuple(map(str, gaps)),
+        news=told,
     )
 
 
@@ -290,8 +296,3 @@ def _still_so(connection: str, before: KnownState) -> Outcome:
 def _state_before(where: Path, connection: str) -> KnownState | None:
     with db.writer(where) as con:
         return states.state_of(con, connection)
-
-
-def _progress(connection: str) -> UUID:
-    key = f"{flow_run.flow_name}-{connection}"
-    return cast("UUID", create_progress_artifact(0.0, key=key, description="0 windows"))

@@ -14,7 +14,7 @@ from connectors.checkup import Checkup, Finding
 from connectors.connector import Connector
 from connectors.errors import ConnectorError
 from connectors.registry import connector
-from connectors.wire import Call, Conversation, Pause, Window
+from connectors.wire import Call, Conversation, Pause, Progress, Window
 from flows.locks import holding
 from flows.timing import utc_now, wait
 from warehouse import landing
@@ -87,6 +87,7 @@ def fetch(
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = wait,
     on_wait: Callable[[Pause], None] = lambda _pause: None,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Fetched:
     """Hold one conversation with a broker and land all it says. A connector's error is a result here: it is the verdict.
@@ -125,6 +126,7 @@ def fetch(
                 clock=clock,
                 sleep=sleep,
                 on_wait=on_wait,
+                on_progress=on_progress,
                 on_finding=findings.append,
                 tally=tally,
             )

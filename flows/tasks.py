@@ -18,6 +18,7 @@ from flows import changes, policy, steps, talk
 from flows.blocks import every_connection
 from flows.connections import retry_delays
 from flows.policy import State
+from flows.progress import Shown
 from flows.talk import About, Contracts, Question
 from warehouse import connections, db
 from warehouse.load import Loaded
@@ -35,9 +36,11 @@ def _is_worth_retrying(_task: Any, _task_run: Any, state: Any) -> bool:
     persist_result=False,
     retry_condition_fn=_is_worth_retrying,
 )
-def fetch_window(home: Path, connection: str, question: Question, run_id: str, flow: str) -> talk.Fetched:
+def fetch_window(
+    home: Path, connection: str, question: Question, run_id: str, flow: str, shown: Shown | None = None
+) -> talk.Fetched:
     """Ask for one window and land the answer; a failure is recorded in coverage before its error is raised."""
-    asked = every_connection([connection])[0]
+    asked, say = every_connection([connection])[0], get_run_logger().info
     fetched = talk.fetch(
         home,
         asked.kind,
@@ -47,7 +50,8 @@ def fetch_window(home: Path, connection: str, question: Question, run_id: str, f
         run_id,
         flow=flow,
         on_wait=_tell_of_wait,
-        say=get_run_logger().info,
+        on_progress=lambda progress: shown.within(str(question), progress, say) if shown else None,
+        say=say,
     )
     if fetched.error is not None:
         _tell_of_trouble(f"{connection} {question}", fetched.error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 
@@ -135,6 +135,31 @@ def forget_expiry(con: duckdb.DuckDBPyConnection, connection: str, expires_on: d
                 [connection, expires_on],
             )
             note_change(con)
+
+
+def is_time_to_tell_of_gaps(
+    con: duckdb.DuckDBPyConnection, connection: str, gaps: list[str], moment: datetime, patience: timedelta
+) -> bool:
+    """Tell once that a connection has had gaps, whichever, for longer than `patience`; without any it begins anew."""
+    known = con.execute("select since, told_at from gap_notices where connection = ?", [connection]).fetchall()
+    now = _naive(moment)
+    with transaction(con):
+        if known and not gaps:
+            con.execute("delete from gap_notices where connection = ?", [connection])
+        elif gaps and not known:
+            con.execute("insert into gap_notices values (?, ?, null)", [connection, now])
+        elif gaps and known[0][1] is None and now - known[0][0] > patience:
+            con.execute("update gap_notices set told_at = ? where connection = ?", [now, connection])
+            return True
+    return False
+
+
+def gaps_of(con: duckdb.DuckDBPyConnection, connection: str) -> list[str]:
+    """Give the gaps of a connection, as `data_health` words them."""
+    rows = con.execute(
+        "select what from data_health where kind = 'gap' and connection = ? order by what", [connection]
+    ).fetchall()
+    return [what for (what,) in rows]
 
 
 def totals_of(con: duckdb.DuckDBPyConnection, run_id: str, connection: str) -> Totals:

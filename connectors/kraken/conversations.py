@@ -15,9 +15,10 @@ from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Rejec
 from connectors.kraken import checkup, endpoints, exports, replies
 from connectors.kraken.budget import Budget, cost_of
 from connectors.kraken.endpoints import TOKENISED, Credentials
-from connectors.wire import Call, Conversation, Exchanging, Pause, Request, Response, Window, ask
+from connectors.wire import Call, Conversation, Exchanging, Pause, Progress, Request, Response, Window, ask
 
 PAGE = 50
+WALKED = MappingProxyType({"TradesHistory": "trades", "Ledgers": "ledger entries"})
 BACKOFFS = (2.0, 8.0, 30.0)  # the edge is often unwell for seconds; longer trouble, and no edge at all, is the runner's
 NONCE_TRIES = 3
 LONGEST_PAUSE = 60.0
@@ -208,6 +209,20 @@ class _Caller:
             return max(self.budget.wait_for_half(), 5.0)
         return limit.retry_after
 
+    def progress(self, endpoint: str, seen: int, of: int, offset: int) -> Progress:
+        """Say how far a walk has come, and how long what is left of it takes at the least."""
+        pages, pages_of = offset // PAGE + 1, max(-(-of // PAGE), offset // PAGE + 1)
+        counter = self.budget.at(self.now)
+        return Progress(
+            WALKED[endpoint],
+            seen,
+            of,
+            pages,
+            pages_of,
+            f"Kraken's rate counter at {counter.level:.0f} of {counter.ceiling:.0f}",
+            counter.wait_for((pages_of - pages) * cost_of(endpoint)),
+        )
+
     def pause(self, seconds: float, why: str) -> Conversation:
         """Wait, and know that time has passed."""
         if seconds > 0:
@@ -256,8 +271,11 @@ def _adds_up(
     """Walk the pages once. Tells whether there were as many distinct rows as the last page counts."""
     seen: set[str] = set()
     for offset in count(step=PAGE):
-        page = yield from caller.read(question(caller.credentials, start, end, offset), replies.read_page)
+        request = question(caller.credentials, start, end, offset)
+        page = yield from caller.read(request, replies.read_page)
         seen.update(page.rows)
+        if page.count:
+            yield caller.progress(request.endpoint, len(seen), page.count, offset)
         if page.count is None:
             if len(page.rows) < PAGE:
                 return True

@@ -26,8 +26,8 @@ from connectors.connector import Reply
 from connectors.errors import ConnectorError
 from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker, running
 from connectors.registry import connector
+from flows import surroundings
 from flows.cli import app
-from flows.connections import prefer_quiet_prefect
 from flows.proofs import raw_elements
 from tests.importing import rows
 from warehouse import db
@@ -574,8 +574,8 @@ def test_sandbox_names_the_faults_there_are(terminal: Terminal) -> None:
 
 def test_a_first_sync_makes_the_folders_that_prefect_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("PREFECT_HOME", "PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK"):
+    for name in ("PREFECT_HOME", *surroundings.QUIET, *surroundings.RUNS):
         monkeypatch.setenv(name, "")  # so that what is set here is taken back
         monkeypatch.delenv(name)
-    prefer_quiet_prefect(tmp_path / "not" / "yet")
+    surroundings.prefer(tmp_path / "not" / "yet")
     assert (tmp_path / "not" / "yet" / "prefect").is_dir()

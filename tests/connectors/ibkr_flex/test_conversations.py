@@ -15,7 +15,7 @@ from connectors.errors import AuthRequired, ConnectorError, ContractViolation, R
 from connectors.ibkr_flex import conversations, endpoints, replies
 from connectors.ibkr_flex.conversations import PATIENCE, backfill, windows
 from connectors.ibkr_flex.endpoints import Credentials
-from connectors.wire import Pause, Request, Response, Window
+from connectors.wire import Pause, Progress, Request, Response, Window
 
 ENVELOPES = Path(__file__).with_name("recorded") / "envelopes"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((ENVELOPES / "expected.json").read_text())
@@ -38,13 +38,14 @@ class Talk:
 
     def hold(self) -> Talk:
         conversation = backfill(CREDENTIALS, WINDOW)
-        said: Request | Pause = next(conversation)
+        said: Request | Pause | Progress = next(conversation)
         while True:
             try:
                 if isinstance(said, Pause):
                     self.pauses.append(said.seconds)
                     said = conversation.send(None)
                 else:
+                    assert isinstance(said, Request)
                     self.requests.append(said)
                     reply = next(self.answers)
                     said = conversation.throw(reply) if isinstance(reply, ConnectorError) else conversation.send(reply)

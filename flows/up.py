@@ -1,0 +1,167 @@
+"""Everything at once, for one machine: Prefect's server, our deployments on it, a worker, and the keeper of sessions.
+
+Each is a process of its own, started anew when it ends by itself; one Ctrl-C ends them in order, the server last.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+from filelock import Timeout
+from prefect.context import refresh_global_settings_context
+from prefect.exceptions import PrefectHTTPStatusError
+
+from flows import blocks, deployments, encryption, locks, surroundings
+from flows.children import Child
+from flows.connections import Connection, NotConfigured
+from flows.policy import WORK_POOL
+from flows.questions import BadInput
+
+HOST = "127.0.0.1"  # whoever reaches the server may read the credentials in its blocks
+START_SECONDS = 180.0  # a server that makes its database first has taken 30 on a slow machine
+LOOK_SECONDS = 1.0
+CONNECTIONS_EVERY = 30.0  # seconds between looks at which connections there are
+STOPPED = "Stopped: nothing is lost, the next run goes on from there."
+LEFT_BEHIND = "Whoever carried it is gone: nothing is lost, the next run goes on from there."
+
+NONE_YET = "No connection is configured yet: save a block of one of our types in the UI under Blocks, or see README."
+
+Say = Callable[[str], None]
+
+
+def up(home: Path, port: int, ended: threading.Event, *, say: Say) -> None:
+    """Run everything until `ended`. Raises `BadInput` where it cannot begin."""
+    with ExitStack() as held:
+        _be_the_only_one(home, held)
+        surroundings.prefer(home)
+        api, children = surroundings.configured_api(), []
+        if api is None:
+            api, server = _serve(home, port, ended, held, say)
+            children.append(server)
+        else:
+            say(f"Using the Prefect server at {api}.")
+        if ended.is_set():
+            return
+        os.environ[surroundings.API_URL] = api
+        refresh_global_settings_context()  # Prefect has read its settings already
+        _tell_the_server(api)
+        worker = _child(home, "worker", ("prefect", "worker", "start", "--pool", WORK_POOL), api)
+        keeper = _child(home, "live", ("flows.cli", "--home", str(home), "live"), api)
+        if children:
+            deployments.end_left_runs(LEFT_BEHIND)
+            held.callback(_end_left_runs, children[0])
+        children.append(worker)
+        for child in (worker, keeper):
+            held.callback(child.stop)
+        worker.start()
+        say(f"Up: {api.removesuffix('/api')} shows runs and deployments. Ctrl-C stops it all.")
+        _watch(children, keeper, ended, say)
+
+
+def _be_the_only_one(home: Path, held: ExitStack) -> None:
+    try:
+        held.enter_context(locks.alone(home, surroundings.UP).acquire(timeout=0))
+    except Timeout:
+        where = surroundings.running_api(home) or "it is starting"
+        raise BadInput(f"Fillhouse is up already for {home}: {where.removesuffix('/api')}") from None
+    surroundings.announce(home, "")
+
+
+def _serve(home: Path, port: int, ended: threading.Event, held: ExitStack, say: Say) -> tuple[str, Child]:
+    """Start a server of our own, which other commands of this home will find, and wait until it answers."""
+    _require_free(port)
+    server = Child(
+        "server",
+        ("prefect", "server", "start", "--host", HOST, "--port", str(port)),
+        surroundings.of_server(os.environ | encryption.key_of(surroundings.prefect_home())),
+        home / "logs",
+    )
+    say("Starting Prefect's server; the first time that takes half a minute.")
+    held.callback(server.stop)
+    server.start()
+    api = f"http://{HOST}:{port}/api"
+    _await(api, server, ended)
+    surroundings.announce(home, api)
+    return api, server
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise BadInput(
+                f"Port {port} is in use. Take another with --port; if a Prefect server of yours is there, set "
+                f"PREFECT_API_URL=http://{HOST}:{port}/api, and that one is used."
+            ) from None
+
+
+def _await(api: str, server: Child, ended: threading.Event) -> None:
+    """Wait until the server answers, or somebody has had enough."""
+    deadline = time.monotonic() + START_SECONDS
+    while not ended.wait(LOOK_SECONDS / 4):
+        with suppress(httpx.HTTPError):
+            if httpx.get(f"{api}/health", timeout=LOOK_SECONDS).is_success:
+                return
+        if not server.is_running or time.monotonic() > deadline:
+            raise BadInput(f"Prefect's server did not start. What it said is in {server.log}.")
+
+
+def _tell_the_server(api: str) -> None:
+    try:
+        deployments.register()
+    except (deployments.NotDeployed, httpx.HTTPError, PrefectHTTPStatusError) as exc:
+        raise BadInput(f"The Prefect server at {api} did not take the deployments: {exc}") from exc
+
+
+def _child(home: Path, name: str, arguments: tuple[str, ...], api: str) -> Child:
+    return Child(name, arguments, surroundings.of_worker(os.environ, api), home / "logs")
+
+
+def _watch(children: Sequence[Child], keeper: Child, ended: threading.Event, say: Say) -> None:
+    """Start anew what has ended; and follow which connections there are."""
+    known: list[str] | None = None
+    look_at = 0.0
+    while not ended.wait(LOOK_SECONDS):
+        for child in children:
+            child.keep(say)
+        if time.monotonic() < look_at:
+            continue
+        look_at = time.monotonic() + CONNECTIONS_EVERY
+        with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # the server is being started anew
+            known = _follow(known, keeper, say)
+
+
+def _follow(known: list[str] | None, keeper: Child, say: Say) -> list[str]:
+    """Offer new connections in the run form, and keep awake those that want it."""
+    names = blocks.known_names()
+    if names == known:
+        return names
+    say(f"Connections: {', '.join(names)}." if names else NONE_YET)
+    if known is not None:
+        deployments.deploy()
+    keeper.stop()
+    if any(connection.keeps_alive for connection in _readable()):
+        keeper.start()
+    return names
+
+
+def _readable() -> list[Connection]:
+    try:
+        return blocks.every_connection()
+    except NotConfigured:
+        return []
+
+
+def _end_left_runs(server: Child) -> None:
+    if server.is_running:
+        with suppress(httpx.HTTPError, PrefectHTTPStatusError):
+            deployments.end_left_runs(STOPPED)
