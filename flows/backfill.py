@@ -18,7 +18,7 @@ from connectors.wire import Window
 from flows import policy, steps, sync, timing
 from flows.blocks import every_connection
 from flows.connections import Connection, home
-from flows.form import NONE, ConnectionName, Day
+from flows.form import NONE, Day
 from flows.naming import run_name
 from flows.report import Intent, Summary
 from flows.sync import Plan, Planner
@@ -28,7 +28,7 @@ from warehouse import coverage, db
 
 @flow(name="backfill", flow_run_name=run_name, persist_result=False)
 def backfill(
-    connections: list[ConnectionName] = NONE,
+    connections: list[str] = NONE,
     since: Day | None = None,
     until: Day | None = None,
     via: Way | None = None,

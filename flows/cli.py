@@ -332,6 +332,38 @@ def up(
     run(home, port, _until_signalled(), say=console.line)
 
 
+@app.command()
+def connect(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="ibkr_flex, ibkr_portal or kraken.")],
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="What to call it.")] = "",
+    given: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field that has a default, tier=pro say.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Store it in place of the one there is.")] = False,  # noqa: FBT002
+) -> None:
+    """Store a connection in Prefect, encrypted: its credentials are asked for, and not shown."""
+    from flows import surroundings  # noqa: PLC0415
+
+    surroundings.prefer(_home())
+    from flows import connecting  # noqa: PLC0415
+
+    connecting.block_of(kind)
+    named = name or kind.replace("_", "-")
+    connecting.require_free(named, may_replace=replace)
+    values: dict[str, Any] = dict(_pair(text) for text in given or ())
+    for field in list(connecting.wanted(kind, values)):
+        values[field.name] = typer.prompt(f"{field.title} ({field.description})", hide_input=field.is_secret)
+    connecting.save(kind, named, values, may_replace=replace)
+    console.line(f"Stored as {named}. fillhouse doctor tells whether it is as it must be.")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise questions.BadInput(f"--set takes FIELD=VALUE, and {text!r} has no =.")
+    return field, value
+
+
 def _until_signalled() -> threading.Event:
     """Give what Ctrl-C and SIGTERM set."""
     ended = threading.Event()

@@ -108,7 +108,6 @@ def settings() -> Any:
         ibkr_portal_keep_alive: bool = True
         ibkr_portal_region: Region = Region.NORTH_AMERICA  # whose maintenance windows count
         ibkr_portal_maintenance: str = ""  # other windows: "sun-fri 00:15-01:45 America/New_York; ..."
-        notify: str = ""  # blocks that tell a person, as Prefect names them: "slack-webhook/desk, sendgrid-email/me"
         jitter: float = 10.0  # seconds a scheduled sync waits at most, so that not all the world asks at once
         kraken_name: str = "kraken"
         kraken_key: SecretStr | None = None
@@ -132,11 +131,6 @@ def accounts_of(kind: str) -> dict[str, str]:
     said = settings()
     named = f"{kind}_account" in said.model_fields_set or getattr(said, f"{kind}_key", None)
     return {getattr(said, f"{kind}_name"): getattr(said, f"{kind}_account")} if named else {}
-
-
-def notified_blocks() -> list[str]:
-    """Name the notification blocks that FILLHOUSE_NOTIFY lists."""
-    return [name.strip() for name in settings().notify.split(",") if name.strip()]
 
 
 def most_jitter() -> float:

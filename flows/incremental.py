@@ -14,7 +14,7 @@ from connectors.registry import connector
 from flows import policy, steps, sync, timing
 from flows.blocks import every_connection
 from flows.connections import Connection, home, most_jitter
-from flows.form import NONE, ConnectionName
+from flows.form import NONE
 from flows.naming import run_name
 from flows.report import Summary
 from flows.sync import Plan
@@ -27,7 +27,7 @@ LONG_AGO = timedelta(days=31)  # what was asked in vain before is for a backfill
 
 
 @flow(name="incremental", flow_run_name=run_name, persist_result=False)
-def incremental(connections: list[ConnectionName] = NONE) -> Any:
+def incremental(connections: list[str] = NONE) -> Any:
     """Fetch what is new since the last sync, and close gaps behind it; "sync now" is this flow, too.
 
     Args:

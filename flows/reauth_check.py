@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 from flows import changes, policy, steps, sync, timing
 from flows.blocks import every_connection
 from flows.connections import Connection, home
-from flows.form import NONE, ConnectionName
+from flows.form import NONE
 from flows.naming import run_name
 from flows.report import Summary
 from warehouse import connections as states
@@ -20,7 +20,7 @@ from warehouse import db
 
 
 @flow(name="reauth-check", flow_run_name=run_name, persist_result=False)
-def reauth_check(connections: list[ConnectionName] = NONE) -> Any:
+def reauth_check(connections: list[str] = NONE) -> Any:
     """Find out whether each connection is ready, before the next sync needs it, and say what a person must do.
 
     Args:

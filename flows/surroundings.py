@@ -70,8 +70,8 @@ def configured_api() -> str | None:
 
 
 def has_own_prefect() -> bool:
-    """Tell whether the user has set up a Prefect of their own; running any `prefect` command leaves a folder, but no profile."""
-    return (Path.home() / OWN_PREFECT / "profiles.toml").exists() or (Path.home() / OWN_PREFECT / "prefect.db").exists()
+    """Tell whether the user has set up a Prefect of their own; merely running `prefect` leaves a folder, but no profile."""
+    return (Path.home() / OWN_PREFECT / "profiles.toml").exists()
 
 
 def running_api(home: Path) -> str | None:
