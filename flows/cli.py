@@ -295,7 +295,7 @@ def _exit_code(state: Any) -> int:
     """Translate how a flow ended; a connection that waits for a person ends under that name, failed or not."""
     if state.name == "NeedsReauth":
         return NEEDS_REAUTH
-    return 0 if state.is_completed() else LOOK
+    return 0 if state.is_completed() and state.name != "Misconfigured" else LOOK
 
 
 @app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -123,7 +124,9 @@ def settings() -> Any:
         wrong = "; ".join(f"FILLHOUSE_{str(error['loc'][0]).upper()}: {error['msg']}" for error in exc.errors())
         raise NotConfigured(f"A setting will not do. {wrong}.") from None
     except SettingsError as exc:
-        raise NotConfigured(f"A setting is not JSON, as it must be: {exc}.") from None
+        named = re.search(r'field "(\w+)"', str(exc))
+        which = f"FILLHOUSE_{named[1].upper()}" if named else "A setting"
+        raise NotConfigured(f"{which} is not JSON, as it must be: a list is written [20, 60].") from None
 
 
 def accounts_of(kind: str) -> dict[str, str]:
@@ -157,7 +160,11 @@ def connections(names: Sequence[str] | None = None, stored: Iterable[Connection]
 def from_environment() -> list[Connection]:
     """Give the connections that the variables describe."""
     said = settings()
-    return [*_ibkr_flex_of(said), *_ibkr_portal_of(said), *_kraken_of(said)]
+    found = [*_ibkr_flex_of(said), *_ibkr_portal_of(said), *_kraken_of(said)]
+    counted = Counter(connection.name for connection in found)
+    if twice := sorted(name for name, times in counted.items() if times > 1):
+        raise NotConfigured(f"Two connections are called {', '.join(twice)}: give one another name.")
+    return found
 
 
 def _ibkr_flex_of(said: Any) -> list[Connection]:

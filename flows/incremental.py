@@ -19,6 +19,7 @@ from flows.naming import run_name
 from flows.report import Summary
 from flows.sync import Plan
 from flows.talk import Question
+from warehouse import connections as states
 from warehouse import coverage
 from warehouse.coverage import Asked
 
@@ -57,10 +58,8 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
     wanted = Asked(first, end.until, end.is_up_to_now)
     wanted = sync.within_reach(broker, wanted, moment)
     parts = sync.missing(con, connection, wanted)
-    if not broker.is_open_always and coverage.was_asked_since(
-        con, connection.name, end.until, moment - policy.PATIENCE
-    ):
-        parts = [part for part in parts if part.until < end.until]  # the last day's statement was not ready just now
+    if not broker.is_open_always and _was_not_ready(con, connection, end.until, moment):
+        parts = [part for part in parts if part.until < end.until]
     overlapping = [Asked(max(part.since - broker.overlap, wanted.since), part.until) for part in parts]
     windows = sync.cut(broker, connection, overlapping)
     names_since = moment - sync.NAMES_LAST
@@ -72,6 +71,13 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
         wants_names=broker.reference is not None
         and not coverage.has_answer_since(con, connection.kind, broker.reference_endpoints, names_since),
     )
+
+
+def _was_not_ready(con: duckdb.DuckDBPyConnection, connection: Connection, until: datetime, moment: datetime) -> bool:
+    """Tell whether the last day was asked for just now, and only patience helps: no login, and no setting."""
+    known = states.state_of(con, connection.name)
+    helps = known is None or (known.key == connection.key and known.state in policy.PATIENCE_HELPS)
+    return helps and coverage.was_asked_since(con, connection.name, until, moment - policy.PATIENCE)
 
 
 def _was_scheduled() -> bool:

@@ -49,6 +49,8 @@ class State(StrEnum):
 
 
 MILDEST_FIRST = tuple(State)
+PATIENCE_HELPS = frozenset({State.ACTIVE, State.DEGRADED})
+NOT_OVER = frozenset({State.DEGRADED, State.MISCONFIGURED, State.NEEDS_REAUTH})  # by itself, without an answer
 ENDINGS = {
     State.ACTIVE: "Completed",
     State.RATE_LIMITED: "RateLimited",

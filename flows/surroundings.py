@@ -94,9 +94,9 @@ def _holder(home: Path) -> Path:
     return home / "locks" / f"{UP}.holder"
 
 
-def of_server(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give a server's environment: the given one, with our defaults behind it."""
-    return SERVER | dict(environment)
+def of_server(environment: Mapping[str, str], api: str) -> dict[str, str]:
+    """Give a server's environment: the given one, with our defaults behind it; its UI must be told where it is."""
+    return SERVER | {"PREFECT_UI_API_URL": api} | dict(environment)
 
 
 def of_worker(environment: Mapping[str, str], api: str) -> dict[str, str]:

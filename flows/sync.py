@@ -64,6 +64,8 @@ def sync(where: Path, connection: Connection, planned: Planner, *, insists: bool
             return _still_so(connection.name, before)
         with db.writer(where) as con:
             plan = planned(con, connection, timing.utc_now())
+        if before and _has_nothing_to_tell(connection, before, plan):
+            return _still_so(connection.name, before)
         unready = check_session(where, connection)
         if unready is not None:
             plan = replace(plan, questions=())
@@ -172,6 +174,11 @@ def _is_silent(connection: Connection, before: KnownState, *, insists: bool) -> 
     """Tell whether this connection is left alone for now."""
     tells_itself = connector(connection.kind).preflight is not None
     return policy.is_silent(before, connection.key, timing.utc_now(), tells_itself=tells_itself, insists=insists)
+
+
+def _has_nothing_to_tell(connection: Connection, before: KnownState, plan: Plan) -> bool:
+    """Tell whether a run asks nothing, and so cannot know that trouble is over which does not end by itself."""
+    return not plan.questions and connector(connection.kind).preflight is None and before.state in policy.NOT_OVER
 
 
 def _ask_names(where: Path, connection: Connection) -> None:

@@ -90,16 +90,16 @@ def _be_the_only_one(home: Path, held: ExitStack) -> None:
 def _serve(home: Path, port: int, ended: threading.Event, held: ExitStack, say: Say) -> tuple[str, Child]:
     """Start a server of our own, which other commands of this home will find, and wait until it answers."""
     _require_free(port)
+    api = f"http://{HOST}:{port}/api"
     server = Child(
         "server",
         ("prefect", "server", "start", "--host", HOST, "--port", str(port)),
-        surroundings.of_server(os.environ | encryption.key_of(surroundings.prefect_home())),
+        surroundings.of_server(os.environ | encryption.key_of(surroundings.prefect_home()), api),
         home / "logs",
     )
     say("Starting Prefect's server; the first time that takes half a minute.")
     held.callback(server.stop)
     server.start()
-    api = f"http://{HOST}:{port}/api"
     _await(api, server, ended)
     surroundings.announce(home, api)
     return api, server

@@ -20,6 +20,7 @@ import httpx
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 150.0
 STOP_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0  # with a server whose database is busy
 RUN_SECONDS = 120.0
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 Json = dict[str, Any]
@@ -42,7 +43,7 @@ class System:
     def ask(self, method: str, path: str, **content: Any) -> Any:
         """Ask the server, which answers 503 while its database is busy."""
         for _ in range(20):
-            answer = httpx.request(method, self.api + path, timeout=30, **content)
+            answer = httpx.request(method, self.api + path, timeout=PATIENCE_SECONDS, **content)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(0.3)

@@ -194,7 +194,7 @@ def _a_new_connection_is_offered(system: System, settings: dict[str, str]) -> No
     fields = ["tier=pro", "account=second", f"base_url={settings['FILLHOUSE_KRAKEN_BASE_URL']}"]
     secrets = [f"api_{name.lower()}={settings[f'FILLHOUSE_KRAKEN_{name}']}" for name in ("KEY", "SECRET")]
     chosen = [word for text in (*fields, *secrets) for word in ("--set", text)]
-    assert "no =" in system.command("connect", "kraken", "--set", "tier").stderr
+    assert "no =" in system.command("connect", "kraken", "second", "--set", "tier").stderr
     short = system.command("connect", "kraken", "second", "--set", "api_key=x", "--set", "api_secret=!")
     assert (short.returncode, "The connection second: " in short.stderr) == (2, True)
     told = system.command("connect", "kraken", "second", *chosen)
