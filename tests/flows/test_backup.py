@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -215,6 +216,17 @@ def test_only_what_is_new_is_copied_and_what_was_compacted_away_goes(home: Path,
     assert (target / "landing").stat().st_mtime_ns == first
     backups.restore(target, tmp_path / "restored")
     assert_whole(tmp_path / "restored")
+
+
+def test_nothing_is_compacted_away_while_it_is_copied(home: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with backup.snapshot(home) as files:
+            compacting = pool.submit(compact.compact, home, today=TOMORROW)
+            with pytest.raises(TimeoutError):
+                compacting.result(timeout=1.0)
+            imported(home, [PLAIN])  # others go on
+            assert all(path.exists() for path in files.values())
+        assert compacting.result(timeout=PATIENCE_SECONDS).files_after < len(files)
 
 
 def test_a_home_that_has_lost_something_does_not_replace_its_backup(home: Path, target: Path, tmp_path: Path) -> None:
