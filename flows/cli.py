@@ -73,16 +73,17 @@ def _readable(exc: Exception) -> tuple[str, int] | None:  # noqa: PLR0911  (a ta
 
     from connectors.errors import AuthRequired, ConnectorError  # noqa: PLC0415
     from flows.connections import NotConfigured  # noqa: PLC0415
+    from warehouse.backup import BadBackup  # noqa: PLC0415
     from warehouse.compact import CorruptLanding  # noqa: PLC0415
-    from warehouse.db import WarehouseBusy  # noqa: PLC0415
+    from warehouse.db import HalfRestored, WarehouseBusy  # noqa: PLC0415
 
     text = str(exc)
     match exc:
-        case questions.BadInput() | NotConfigured():
+        case questions.BadInput() | NotConfigured() | BadBackup():
             return text, BAD_INPUT
         case AuthRequired():
             return text, NEEDS_REAUTH
-        case ConnectorError() | CorruptLanding():
+        case ConnectorError() | CorruptLanding() | HalfRestored():
             return text, LOOK
         case WarehouseBusy():
             return f"{text} Wait for it to end, or end it, and try again.", LOOK
@@ -376,9 +377,10 @@ def _until_signalled() -> threading.Event:
 def renormalize() -> None:
     """Rebuild every table from the landed replies, without the network, and say what differs."""
     from flows import steps  # noqa: PLC0415
-    from warehouse import landing  # noqa: PLC0415
+    from warehouse import db, landing  # noqa: PLC0415
 
     home = _home()
+    db.refuse_half(home)
     if not landing.landed_files(home):
         raise questions.BadInput(f"Nothing has been landed in {home} yet: import or back-fill something first.")
     with steps.published(home):
@@ -395,6 +397,31 @@ def compact() -> None:
     console.line(
         f"{done.files_before} landed files before, {done.files_after} now; of days that are over, each is one."
     )
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A folder: a new one, or that of the last backup.")],
+    with_prefect: Annotated[  # noqa: FBT002
+        bool, typer.Option("--with-prefect", help="Prefect's database too: credentials, and the key to them.")
+    ] = False,
+) -> None:
+    """Bring a backup up to date; syncs may go on meanwhile."""
+    from flows import backups  # noqa: PLC0415
+
+    done, copied = backups.back_up(_home(), target, with_prefect=with_prefect, counted=console.counted)
+    console.backed_up(done, copied, with_prefect=with_prefect)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The folder of a backup.")],
+) -> None:
+    """Put a backup into an empty home: verified, and all of it or nothing."""
+    from flows import backups  # noqa: PLC0415
+
+    home = _home()
+    console.restored(home, backups.restore(source, home, counted=console.counted))
 
 
 class Form(StrEnum):
@@ -472,7 +499,7 @@ def status() -> None:
     from warehouse import db, publish  # noqa: PLC0415
 
     home, now = _home(), utc_now()
-    if not (home / db.READER).exists():
+    if not db.is_published(home):
         console.line(console.BEGIN)
         return
     with db.newest(home) as con:
