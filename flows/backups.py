@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 from connectors.nonces import Nonces
-from flows import steps, timing
+from flows import encryption, steps, timing
 from flows.questions import BadInput
 from warehouse import backup, db, publish
 from warehouse.durable import flush_folder
@@ -30,12 +30,13 @@ from warehouse.migrate import migrate
 
 PACE = "pace"
 NONCE = ".nonce"
-PREFECT = "prefect/prefect.db"
+PREFECT = f"prefect/{encryption.DATABASE}"
+PREFECT_KEY = f"prefect/{encryption.FILE}"  # without it the credentials in the database are lost
 OWNER_ONLY = 0o600
 PLACED = (backup.LANDING, PACE, db.WRITER)
 MADE = (f"{db.WRITER}.wal", db.READER, f".{db.READER}.tmp", publish.RECORD, f".{publish.RECORD}.tmp")
 # What may lie in a home that counts as empty: locks are made by asking, Prefect's folder by any flow, the last by mkfs.
-NOTHING = frozenset({db.LOCK, db.LANDING_LOCK, "locks", "prefect", "lost+found"})
+NOTHING = frozenset({db.LOCK, db.LANDING_LOCK, "locks", "logs", "prefect", "lost+found"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ def _prefect_database(home: Path, *, wanted: bool) -> Iterator[dict[str, Path]]:
         copy.touch(mode=OWNER_ONLY)
         with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
-        yield {PREFECT: copy}
+        key = home / PREFECT_KEY
+        yield {PREFECT: copy, **({PREFECT_KEY: key} if key.exists() else {})}
     except sqlite3.Error as exc:
         raise BadInput(f"{database} cannot be copied: {exc}.") from exc
     finally:
@@ -180,6 +182,8 @@ def _put_in_place(home: Path, staging: Path) -> bool:
     if not (staging / PREFECT).exists() or (home / PREFECT).exists():
         return False
     (home / PREFECT).parent.mkdir(exist_ok=True)
-    (staging / PREFECT).chmod(OWNER_ONLY)
-    (staging / PREFECT).rename(home / PREFECT)
+    for name in (PREFECT_KEY, PREFECT):
+        if (staging / name).exists():
+            (staging / name).chmod(OWNER_ONLY)
+            (staging / name).replace(home / name)
     return True
