@@ -8,7 +8,9 @@ from itertools import pairwise
 
 import pytest
 
+from flows import questions
 from tests.flows.desk import Desk
+from warehouse import db
 
 QUARTER = timedelta(minutes=15).total_seconds()
 STATE = "select state, reason, remedy from connections where connection = 'ibkr-portal'"
@@ -191,3 +193,42 @@ def test_trouble_of_a_sync_is_not_a_checks_because_a_check_met_the_like(desk: De
     assert desk.check().name == "Degraded"
     desk.gateway.faults.off("http_500")
     assert desk.sync().name == "Completed"
+
+
+def test_an_account_that_is_no_longer_asked_for_does_not_stay_stale(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    [first, *others] = [account for (account,) in desk.ask("select account from watermarks order by account")]
+    assert others
+    monkeypatch.setenv("FILLHOUSE_IBKR_PORTAL_ACCOUNTS", first)
+    desk.clock.advance(2 * 3600)
+    assert desk.sync().name == "Completed"
+    with db.writer(desk.home) as con:
+        [channel] = questions.status(con, questions.newest(con), desk.clock()).channels
+    assert (channel.accounts, channel.stale_since) == ((first,), None)
+
+
+def test_an_account_that_could_not_be_asked_for_stays_stale(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    told = [account for (account,) in desk.ask("select account from watermarks order by account")]
+    desk.clock.advance(2 * 3600)
+    desk.gateway.faults.on("http_500", at="/iserver/account/trades", after=1)
+    assert desk.sync().name == "Degraded"
+    with db.writer(desk.home) as con:
+        [channel] = questions.status(con, questions.newest(con), desk.clock()).channels
+    assert channel.accounts == tuple(told)
+    assert channel.stale_since is not None
+
+
+def test_what_the_gateway_no_longer_tells_is_flexs_to_tell(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    desk.clock.advance(10 * 24 * 3600)
+    desk.gateway.log_in()
+    assert desk.sync().name == "Completed"
+    remedies = [remedy for (remedy,) in desk.ask("select remedy from data_health where kind = 'gap'")]
+    assert remedies
+    assert all("a Flex query" in remedy for remedy in remedies)
