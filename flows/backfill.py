@@ -15,7 +15,7 @@ from prefect.states import Completed
 
 from connectors.registry import connector
 from connectors.wire import Window
-from flows import policy, steps, sync, timing
+from flows import policy, steps, sync, timing, turns
 from flows.blocks import every_connection
 from flows.connections import Connection, home
 from flows.form import NONE, Day
@@ -53,7 +53,7 @@ def backfill(
         return intended(where, chosen, planned)
     with steps.published(where):
         recovered = steps.recover(where)
-        outcomes = tuple(sync.sync(where, connection, planned) for connection in chosen)
+        outcomes = turns.bring(where, chosen, planned)
     return sync.ended(Summary(str(flow_run.id), asked, outcomes, recovered))
 
 

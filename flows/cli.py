@@ -16,12 +16,15 @@ from dataclasses import fields
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from flows import console, questions
+
+if TYPE_CHECKING:
+    from flows.connections import Connection
 
 LOOK = 1
 BAD_INPUT = 2
@@ -310,12 +313,16 @@ def live(
     from flows.blocks import every_connection  # noqa: PLC0415
     from flows.live import live as keep  # noqa: PLC0415
 
-    chosen = [connection for connection in every_connection(names or None) if connection.keeps_alive]
+    def wanted() -> list[Connection]:
+        return [each for each in every_connection() if each.keeps_alive and (not names or each.name in names)]
+
+    every_connection(names or None)  # a name that there is not is said at once
+    chosen = wanted()
     if not chosen:
         raise questions.BadInput("There is no connection with a session to keep awake.")
     ended = _until_signalled()
     console.line(f"Keeping awake: {', '.join(connection.name for connection in chosen)}. Ctrl-C ends it.")
-    keep(_home(), chosen, ended, say=console.line)
+    keep(_home(), wanted, ended, say=console.line)
 
 
 @app.command()

@@ -230,8 +230,6 @@ def ibkr_portal(
     from connectors.ibkr_portal.endpoints import Credentials  # noqa: PLC0415
     from connectors.ibkr_portal.maintenance import REGIONS, of  # noqa: PLC0415
 
-    if certificate is not None and not certificate.expanduser().is_file():
-        raise NotConfigured(f"The connection {name}: there is no certificate {certificate}.")
     try:
         windows = REGIONS.get(maintenance) or of(maintenance)
     except ValueError as exc:

@@ -236,7 +236,7 @@ def _section(title: str, rows: Sequence[Row], columns: Sequence[str] | None = No
 TERMS = ("row_key", "version", "signed_qty", "last_px")
 MEMBER = (*TERMS, "exec_type", "commission", "comm_currency", "taxes", "stands", "ended_by", "finding")
 AS_FILL = (*TERMS, "fill_commission", "fill_comm_currency", "fill_taxes", "status")
-PAST = (*TERMS, "commission", "comm_currency", "taxes", "last_changed_at", "superseded_at")
+PAST = (*TERMS, "commission", "comm_currency", "taxes", "status", "last_changed_at", "superseded_at")
 
 
 def family(found: Family) -> None:

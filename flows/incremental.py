@@ -11,7 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from connectors.registry import connector
-from flows import policy, steps, sync, timing
+from flows import policy, steps, sync, timing, turns
 from flows.blocks import every_connection
 from flows.connections import Connection, home, most_jitter
 from flows.form import NONE
@@ -42,7 +42,7 @@ def incremental(connections: list[str] = NONE) -> Any:
         timing.wait(policy.jitter(str(flow_run.id), most_jitter()))
     with steps.published(where):
         recovered = steps.recover(where)
-        outcomes = tuple(sync.sync(where, connection, planned, insists=insists) for connection in chosen)
+        outcomes = turns.bring(where, chosen, planned, insists=insists)
     asked = policy.span(None, None, now, is_open_always=True)
     return sync.ended(Summary(str(flow_run.id), asked, outcomes, recovered))
 

@@ -15,6 +15,7 @@ HEADINGS = (
 )  # fmt: skip
 NEWS = ("UTC", "account", "symbol", "side", "quantity", "price", "commission", "what", "id")
 MOST_GAPS = 20
+BROKEN = "Failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Summary:
     @property
     def name(self) -> str:
         """Give the name of the run's final state."""
-        return ENDINGS[self.worst.state]
+        return BROKEN if self.worst.is_broken else ENDINGS[self.worst.state]
 
     def lines(self) -> list[str]:
         """Say it in lines: one a connection, then what to do."""

@@ -87,6 +87,7 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         nothing_there=policy.nothing_there(first["connector"], footer.get("code")),
         account=header.get("account"),
         channels=broker.channels,
+        beyond_reach=broker.beyond_reach,
     )
     return Settled(load(con, batch, run), error)
 

@@ -51,6 +51,7 @@ class Run:
     nothing_there: bool = False  # the broker's answer was that it has no statement for what was asked
     account: str | None = None  # that was asked about, where the connection names it
     channels: tuple[frozenset[str], ...] = ()  # each set must return what was asked, by any channel in it
+    beyond_reach: str | None = None  # what tells what the channels no longer do
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
             nothing_there=run.nothing_there,
             asked_account=run.account,
             channels=run.channels,
+            beyond_reach=run.beyond_reach,
         )
         coverage.record_members(con, batch.statements, batch.reports)
         exchanges = batch.exchanges.filter(pl.col("kind") == "exchange")

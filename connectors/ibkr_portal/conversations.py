@@ -30,7 +30,7 @@ def preflight(credentials: Credentials, recent: Sequence[Call], now: datetime) -
     Raises `AuthRequired` where only a person helps, `Transient` where the gateway is away or IBKR is at maintenance.
     """
     try:
-        session = yield from _once(endpoints.auth_status(credentials))
+        session = yield from _asked(endpoints.auth_status(credentials))
     except Transient as trouble:
         raise _away(credentials, trouble, now) from trouble
     if session.tier is Tier.BROKERAGE_DOWN or (session.tier is Tier.COMPETING and credentials.may_compete):

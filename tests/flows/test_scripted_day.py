@@ -10,20 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.events.filters import EventFilter, EventNameFilter
 
 from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker
 from connectors.ibkr_flex.sandbox import running as flex_running
 from connectors.ibkr_portal.sandbox import Clock, Gateway, running
 from flows import timing
 from flows.sandbox_books import gateway_book
+from tests.flows import heard
 from warehouse import db
 
 OPENING = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)  # a Thursday, 9:30 in New York
 THURSDAY = date(2026, 3, 5)
-CHANGES = "fillhouse.connection."
-Event = tuple[str, str | None, str]
 
 
 class Day:
@@ -82,23 +79,6 @@ def day(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         yield Day(home, flex, gateway, clock)
 
 
-def told_events(since: float, how_many: int) -> list[Event]:
-    """Read from Prefect's server which changes of state were told; they take a moment to arrive."""
-    deadline = time.monotonic() + 20
-    while True:
-        with get_client(sync_client=True) as client:
-            found = client.read_events(filter=EventFilter(event=EventNameFilter(prefix=[CHANGES])), limit=50).events
-        mine = sorted(
-            (event for event in found if event.occurred.timestamp() > since), key=lambda event: event.occurred
-        )
-        if len(mine) >= how_many or time.monotonic() > deadline:
-            return [
-                (str(event.payload["connection"]), event.payload["before"], event.event.removeprefix(CHANGES))
-                for event in mine
-            ]
-        time.sleep(0.3)
-
-
 def executions_in(day: Day) -> dict[tuple[str, str], tuple[Any, ...]]:
     found = day.ask(
         """
@@ -152,7 +132,7 @@ def night(day: Day) -> None:
     """IBKR rests, midnight ends the login, and a person logs in again in the morning."""
     day.until(16, 30)
     assert day.sync().name == "Completed"
-    day.gateway.faults.on("http_503", at="/iserver/auth/status", calls=2)
+    day.gateway.faults.on("http_503", at="/iserver/auth/status", calls=3)
     day.until(0, 30, day=6)
     state = day.sync()
     assert state.name == "Degraded"
@@ -225,7 +205,7 @@ def test_a_day_ends_with_the_brokers_book(day: Day) -> None:
     assert day.gateway.pacing.violations == []
     assert day.gateway.pacing.calls_in_box == 0
     assert day.gateway.session.kicked_out == []
-    assert told_events(began, 7) == [
+    assert heard.changes_since(began, 7) == [
         ("ibkr-portal", "active", "needs_reauth"),
         ("ibkr-portal", "needs_reauth", "active"),
         ("ibkr-portal", "active", "rate_limited"),
