@@ -85,7 +85,7 @@ def _press(system: System, page: Page, deployment: str, how: str) -> None:
 
 def _open_result(page: Page, key: str) -> None:
     page.get_by_role("tab", name="Artifacts").click()
-    page.get_by_text(key, exact=True).last.click()
+    page.get_by_role("link").filter(has_text="MARKDOWN").filter(has=page.get_by_text(key, exact=True)).first.click()
 
 
 def _sync_now(system: System, page: Page) -> None:
