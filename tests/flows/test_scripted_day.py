@@ -20,6 +20,7 @@ from tests.flows import heard
 from warehouse import db
 
 OPENING = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)  # a Thursday, 9:30 in New York
+FIRST = (OPENING - timedelta(days=4)).replace(tzinfo=None)
 THURSDAY = date(2026, 3, 5)
 
 
@@ -79,15 +80,25 @@ def day(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         yield Day(home, flex, gateway, clock)
 
 
-def executions_in(day: Day) -> dict[tuple[str, str], tuple[Any, ...]]:
-    found = day.ask(
-        """
-        select account, exec_id, exec_rev, signed_qty, last_px, commission, comm_currency, status
-        from fills
-        where exec_type = 'TRADE' and trade_date is not null
-        """
+def executions_in(day: Day) -> list[tuple[Any, ...]]:
+    """Give every fill of the last days."""
+    return sorted(
+        day.ask(
+            f"""
+            select
+                account,
+                coalesce(exec_id || '.' || lpad(exec_rev::varchar, 2, '0'), exec_id, ''),
+                signed_qty,
+                last_px,
+                commission,
+                comm_currency,
+                status
+            from fills
+            where transact_time >= timestamp '{FIRST}'
+            """
+        ),
+        key=str,
     )
-    return {(account, f"{exec_id}.{rev:02}"): tuple(rest) for account, exec_id, rev, *rest in found}
 
 
 def morning(day: Day) -> None:
@@ -167,10 +178,12 @@ def statement_of_the_day(day: Day) -> tuple[str, str]:
     return corrected.exec_id[:-3], cancelled.exec_id[:-3]
 
 
-def book_of(day: Day) -> dict[tuple[str, str], tuple[Any, ...]]:
+def book_of(day: Day) -> list[tuple[Any, ...]]:
     """Give what the broker's own book says of the last days."""
-    return {
-        (account, row["exec_id"]): (
+    said = [
+        (
+            account,
+            row["exec_id"] or "",
             Decimal(row["quantity"]) * (1 if row["side"] == "BUY" else -1),
             Decimal(row["price"]),
             Decimal(row["commission"]),
@@ -179,8 +192,9 @@ def book_of(day: Day) -> dict[tuple[str, str], tuple[Any, ...]]:
         )
         for account, rows in day.flex.book()["ibkr_flex"].items()
         for row in rows
-        if row["exec_id"] and datetime.fromisoformat(row["time"]) >= OPENING - timedelta(days=4)
-    }
+        if datetime.fromisoformat(row["time"]).astimezone(UTC).replace(tzinfo=None) >= FIRST
+    ]
+    return sorted(said, key=str)
 
 
 def test_a_day_ends_with_the_brokers_book(day: Day) -> None:
@@ -193,8 +207,7 @@ def test_a_day_ends_with_the_brokers_book(day: Day) -> None:
     evening = day.clock().replace(tzinfo=None)
     corrected, cancelled = statement_of_the_day(day)
 
-    book, found = book_of(day), executions_in(day)
-    assert {key: found.get(key) for key in book} == book
+    assert executions_in(day) == book_of(day)
     confirmed = dict(day.ask("select exec_id, first_seen_at from fills where status = 'final'"))
     assert told.keys() - confirmed.keys() == {cancelled}
     same = told.keys() & confirmed.keys() - {corrected}
