@@ -37,6 +37,7 @@ FAULTS = {
     "bare_status": "a status has no `message`, `fail`, `established` and `serverInfo`",
     "confirmed_logout": "logout answers `confirmed`, as older servers do",
     "accounts_first_500": "`Please query /accounts first` comes as a 500, instead of a 400",
+    "no_accounts": "/iserver/accounts lists none",
     "all_accounts": "/iserver/accounts lists the pseudo account `All` too",
     "priming_per_account": "the first list of trades is empty after each switch of the account, not only of a session",
     "stale_trades": "the list of trades of a session is made anew only every `refresh_seconds`",
