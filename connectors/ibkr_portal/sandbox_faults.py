@@ -41,6 +41,8 @@ FAULTS = {
     "all_accounts": "/iserver/accounts lists the pseudo account `All` too",
     "priming_per_account": "the first list of trades is empty after each switch of the account, not only of a session",
     "stale_trades": "the list of trades of a session is made anew only every `refresh_seconds`",
+    "every_revision": "the list of trades holds the revisions of an execution side by side, the corrected one after the right one",
+    "conid_with_venue": "trades have a `conid` that names the venue too, like 265598@ISLAND",
     "trades_in_object": "the list of trades comes inside an object, as `trades`",
     "items_in_object": "the list of trades comes inside an object, as `items`",
     "older_server": "trades have a `price` that is a number, a `conid` that is text, sides BOT and SLD, and fewer fields",
