@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from connectors.errors import ConnectorError, RateLimited, Transient
-from connectors.wire import Pause, Progress, Request, Response
+from connectors.wire import Response, Step
 
 APART, FAR_APART = 2.0, 60.0  # seconds between two clocks
 
@@ -30,7 +30,7 @@ class Finding:
     remedy: str = ""
 
 
-Checkup = Generator[Request | Pause | Progress | Finding, Response | None, None]
+Checkup = Generator[Step | Finding, Response | None, None]
 """A conversation that checks the set-up, and changes nothing at the broker."""
 
 

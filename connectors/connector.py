@@ -68,6 +68,9 @@ class Connector:
     preflight: Callable[[Any, Sequence[Call], datetime], Conversation] | None = (
         None  # is the session ready? before all else
     )
+    look: Callable[[Any, Sequence[Call], datetime], Conversation] | None = (
+        None  # is it ready, where nothing is about to be asked? then it is taken from nobody
+    )
     incremental: Callable[[Any, Window, Sequence[Call]], Conversation] | None = None
     export: Callable[[Any, Window, Sequence[Call]], Conversation] | None = None  # a faster way to deep history
     reference: Callable[[Any, Sequence[Call]], Conversation] | None = None  # how the broker names things

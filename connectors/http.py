@@ -19,7 +19,7 @@ from connectors.connector import Limits
 from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Rejected, Transient
 from connectors.nonces import Nonces
 from connectors.pace import Pace
-from connectors.wire import CERTIFICATE, MASK, Conversation, Pause, Progress, Request, Response
+from connectors.wire import CERTIFICATE, MASK, Conversation, Pause, Progress, Remark, Request, Response, Step
 
 KEPT_HEADERS = frozenset({"content-type", "content-length", "date", "retry-after", "server", "location"})
 
@@ -114,6 +114,7 @@ def converse(
 
     Trouble on the wire is thrown into the conversation as `Transient`: it may know another way.
     """
+    asked: Request | None = None
     try:
         step = next(conversation)
         while True:
@@ -121,24 +122,19 @@ def converse(
                 on_wait(step)
                 sleep(step.seconds)
                 tally.waited_seconds += step.seconds
-                step = conversation.send(None)
-                continue
+            if isinstance(step, Remark) and asked is not None:
+                pace.remark(asked.endpoint, asked.origin, step.came_to)
             if isinstance(step, Progress):
                 on_progress(step)
-                step = conversation.send(None)
-                continue
             if isinstance(step, Finding):
                 on_finding(step)
+            if not isinstance(step, Request):
                 step = conversation.send(None)
                 continue
-            tally.waited_seconds += pace.take_turn(step.endpoint)
+            tally.waited_seconds += pace.take_turn(step.endpoint, step.origin)
             tally.requests += 1
-            try:
-                response = _exchange(step, client, limits, landing, nonces, clock)
-            except Transient as trouble:
-                step = conversation.throw(trouble)
-            else:
-                step = conversation.send(response)
+            asked = step
+            step = _answered(conversation, step, client, limits, landing, nonces, clock)
     except StopIteration:
         return
     except RateLimited as limit:
@@ -146,6 +142,23 @@ def converse(
         raise
     finally:
         conversation.close()
+
+
+def _answered(
+    conversation: Conversation | Checkup,
+    request: Request,
+    client: httpx.Client,
+    limits: Limits,
+    landing: Landing,
+    nonces: Nonces,
+    clock: Callable[[], datetime],
+) -> Step | Finding:
+    """Send the conversation the answer to its request, or throw the trouble there was into it; gives its next step."""
+    try:
+        response = _exchange(request, client, limits, landing, nonces, clock)
+    except Transient as trouble:
+        return conversation.throw(trouble)
+    return conversation.send(response)
 
 
 def _exchange(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -26,11 +26,11 @@ class Pace:
     sleep: Callable[[float], None]
     remembered: Mapping[str, float] = field(default_factory=dict)  # seconds, of endpoints that matter for longer
 
-    def take_turn(self, endpoint: str) -> float:
+    def take_turn(self, endpoint: str, origin: str = "") -> float:
         """Wait until a call is allowed and count it; gives the seconds waited. Raises `RateLimited` while shut."""
         waited = 0.0
         while True:
-            seconds = self._claim(endpoint)
+            seconds = self._claim(endpoint, origin)
             if seconds <= 0:
                 return waited
             seconds = max(seconds, SHORTEST_WAIT)
@@ -42,13 +42,22 @@ class Pace:
         with self._locked():
             return [call for call in self._read()[0] if call.moment > self.clock() - self._memory_of(call)]
 
+    def remark(self, endpoint: str, origin: str, came_to: str) -> None:
+        """Note with the latest call to an endpoint what came of it."""
+        with self._locked():
+            calls, shut_until = self._read()
+            own = [place for place, call in enumerate(calls) if (call.endpoint, call.origin) == (endpoint, origin)]
+            if own:
+                calls[own[-1]] = replace(calls[own[-1]], came_to=came_to)
+                self._write(calls, shut_until)
+
     def shut_for(self, seconds: float) -> None:
         """Let no process call for so long: the broker has said so."""
         with self._locked():
             calls, shut_until = self._read()
             self._write(calls, max(shut_until, self.clock() + seconds))
 
-    def _claim(self, endpoint: str) -> float:
+    def _claim(self, endpoint: str, origin: str) -> float:
         """Count a call now if the rules allow it (0), else tell how long until they do."""
         with self._locked():
             calls, shut_until = self._read()
@@ -59,7 +68,7 @@ class Pace:
             if wait <= 0:
                 longest = max((rule.seconds for rule in self.rules), default=0.0)
                 known = [call for call in calls if call.moment > now - max(longest, self._memory_of(call))]
-                self._write([*known, Call(endpoint, now)], 0.0)
+                self._write([*known, Call(endpoint, now, origin)], 0.0)
             return wait
 
     def _memory_of(self, call: Call) -> float:
@@ -79,10 +88,11 @@ class Pace:
             state = json.loads(self.file.read_text())
         except (FileNotFoundError, json.JSONDecodeError):  # none yet, or a machine died while writing it
             return [], 0.0
-        return [Call(str(endpoint), float(moment)) for endpoint, moment in state["calls"]], float(state["shut_until"])
+        calls = [Call(str(endpoint), float(moment), *map(str, more)) for endpoint, moment, *more in state["calls"]]
+        return calls, float(state["shut_until"])
 
     def _write(self, calls: list[Call], shut_until: float) -> None:
         temporary = self.file.with_suffix(".tmp")
-        said = {"calls": [(call.endpoint, call.moment) for call in calls], "shut_until": shut_until}
+        said = {"calls": [astuple(call) for call in calls], "shut_until": shut_until}
         temporary.write_text(json.dumps(said))
         temporary.replace(self.file)

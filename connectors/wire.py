@@ -1,9 +1,9 @@
 """What a conversation with a broker is made of: plain values, no I/O.
 
-A conversation is a generator. It yields a `Request` (or a `Pause`, or its `Progress`) and is sent a `Response` (or None);
-it returns when the broker has answered all it asked, and raises one of the five errors otherwise. It never connects,
-sleeps, logs or reads the clock: the shell in `connectors.http` does that, and lands every exchange before the
-conversation sees it.
+A conversation is a generator. It yields a `Request` (or a `Pause`, a `Remark`, or its `Progress`) and is sent a
+`Response` (or None); it returns when the broker has answered all it asked, and raises one of the five errors otherwise.
+It never connects, sleeps, logs or reads the clock: the shell in `connectors.http` does that, and lands every exchange
+before the conversation sees it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 MASK = "***"
 CERTIFICATE = (
@@ -37,6 +38,11 @@ class Request:
     """For a broker that wants a nonce: given the key's next one, the request as it goes over the wire. It is landed and
     shown as it stands here, without nonce, key and signature."""
 
+    @property
+    def origin(self) -> str:
+        """Name the server that is asked: scheme, host and port."""
+        return origin_of(self.url)
+
     def masked_params(self) -> dict[str, str]:
         """Give the parameters as they may be shown."""
         return {name: MASK if name in self.secret_params else value for name, value in self.params.items()}
@@ -44,6 +50,12 @@ class Request:
     def __repr__(self) -> str:
         """Show the request without its secrets."""
         return f"Request({self.endpoint}, {self.method} {self.url}, {self.masked_params()})"
+
+
+def origin_of(url: str) -> str:
+    """Take the scheme, host and port out of an address."""
+    split = urlsplit(url)
+    return f"{split.scheme}://{split.netloc}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,8 @@ class Call:
 
     endpoint: str
     moment: float  # seconds since 1970
+    origin: str = ""  # of the server that was asked; several may share a key
+    came_to: str = ""  # what the conversation made of the answer, where it said so in a `Remark`
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,13 @@ class Pause:
 
     seconds: float
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a conversation makes of the latest answer, in a word, for those that follow; the shell keeps it with the call."""
+
+    came_to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +143,8 @@ class Window:
 
 
 Result = TypeVar("Result")
-Exchanging = Generator[Request | Pause | Progress, Response | None, Result]
+Step = Request | Pause | Progress | Remark
+Exchanging = Generator[Step, Response | None, Result]
 """A part of a conversation that comes to a result."""
 Conversation = Exchanging[None]
 

@@ -24,7 +24,7 @@ from flows.connections import Connection, retry_delays
 from flows.policy import FoundBy, Outcome, State
 from flows.progress import Shown
 from flows.report import Summary
-from flows.talk import Question, Way
+from flows.talk import About, Question, Way
 from warehouse import connections as states
 from warehouse import coverage, db, instruments, news
 from warehouse.connections import KnownState
@@ -107,7 +107,7 @@ def check(where: Path, connection: Connection) -> Outcome:
         before = _state_before(where, connection.name)
         if before and _is_silent(connection, before, insists=False):
             return _still_so(connection.name, before)
-        error, moment = check_session(where, connection), timing.utc_now()
+        error, moment = check_session(where, connection, About.LOOK), timing.utc_now()
         if error is None and before is not None and not policy.is_healed_by_login(before):
             return _still_so(connection.name, before)
         _record(where, connection, before, error, moment, FoundBy.PREFLIGHT)
@@ -130,11 +130,11 @@ def recalled(where: Path, connection: Connection) -> Outcome:
     return _still_so(connection.name, before)
 
 
-def check_session(where: Path, connection: Connection) -> ConnectorError | None:
+def check_session(where: Path, connection: Connection, about: About = About.SESSION) -> ConnectorError | None:
     """Ask whether the session is ready, where the broker has one; gives why it is not."""
     if connector(connection.kind).preflight is None:
         return None
-    state = tasks.check_session(where, connection.name, str(flow_run.id), str(flow_run.flow_name))
+    state = tasks.check_session(where, connection.name, str(flow_run.id), str(flow_run.flow_name), about)
     fetched: talk.Fetched = state.result()
     return fetched.error
 

@@ -52,7 +52,8 @@ class About(Enum):
     """What else a conversation may be about."""
 
     NAMES = auto()  # how the broker names assets and instruments
-    SESSION = auto()  # whether it is ready
+    SESSION = auto()  # whether it is ready, before all else
+    LOOK = auto()  # whether it is ready, where nothing else follows
     SETUP = auto()  # whether it is as it must be
 
 
@@ -184,7 +185,7 @@ def _asked_for(topic: Topic) -> dict[str, object]:
     return {"since": topic.window.since, "until": topic.window.until, "is_up_to_now": topic.is_up_to_now}
 
 
-def _conversation(
+def _conversation(  # noqa: PLR0911  (a topic each)
     broker: Connector, credentials: Any, topic: Topic, recent: Sequence[Call], now: datetime
 ) -> Conversation | Checkup:
     """Choose what to say: a broker without a faster way to history is asked in the plain one."""
@@ -199,6 +200,8 @@ def _conversation(
             return broker.reference(credentials, recent)
         case About.SESSION if broker.preflight is not None:
             return broker.preflight(credentials, recent, now)
+        case About.LOOK if broker.look is not None:
+            return broker.look(credentials, recent, now)
         case About.SETUP if broker.check is not None:
             return broker.check(credentials, recent, now)
     message = f"{broker.name} has nothing to say about {topic}."

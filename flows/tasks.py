@@ -81,13 +81,15 @@ def fetch_names(home: Path, connection: str, run_id: str, flow: str) -> talk.Fet
 
 
 @task(task_run_name="check {connection}", cache_policy=NO_CACHE, persist_result=False)
-def check_session(home: Path, connection: str, run_id: str, flow: str) -> TaskState[talk.Fetched]:
+def check_session(
+    home: Path, connection: str, run_id: str, flow: str, about: About = About.SESSION
+) -> TaskState[talk.Fetched]:
     """Ask whether the connection's session is ready, and land the answer; gives it with why it is not.
 
     A session that is not ready is an answer, not a failure: it is asked about every few minutes, and said once.
     """
     asked = every_connection([connection])[0]
-    fetched = talk.fetch(home, asked.kind, asked.name, asked.credentials, About.SESSION, run_id, flow=flow)
+    fetched = talk.fetch(home, asked.kind, asked.name, asked.credentials, about, run_id, flow=flow)
     steps.load_conversation(home, fetched.conversation_id)
     error = fetched.error
     return Completed(

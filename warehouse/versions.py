@@ -27,7 +27,7 @@ _AS_TOLD = ",\n    ".join(
 )
 
 # A reply read again, or read in another file, tells nothing new; nor does a picture of this moment (its clock is that of its
-# answer) which shows a row as it was.
+# answer) which shows a row as it was, or as it was in an earlier revision.
 DROP_KNOWN = f"""
 delete from batch
 where rowid in (
@@ -61,13 +61,17 @@ where rowid in (
                     from stored_reports as other
                     where other.row_hash = told.row_hash
                         and other.source = told.source
+                        and other.exec_rev is not distinct from stored.exec_rev
                 )
             )
         )
 )
 """
 
-# Rows told once have one version. The others are laid out in the order of the broker's clock, an attribute that one
+_REVISION = "case when status = 'provisional' then exec_rev end"  # where one list shows several
+
+# Rows told once have one version. The others are laid out in the order of the broker's clock; of a live list, whose rows
+# hold every revision of an execution and may show them side by side or late, by revision first. An attribute that one
 # reply does not print is taken from its neighbours, and each run of equal words is a version. Where the replies of a
 # version do not all tell the same columns it remembers which told which (`tellings`): what was only taken from a
 # neighbour must not outlive a reply that is imported later and comes between the two. A commission that a provisional row
@@ -135,9 +139,9 @@ placed as (
         *,
         row_number() over (
             partition by row_hash, source
-            order by clock, commission is not null, md5(row({", ".join(VERSIONED)})::varchar), md5(row({
-    ", ".join(IN_PLACE)
-})::varchar), told_at
+            order by {_REVISION} nulls first, clock, commission is not null, md5(row({
+    ", ".join(VERSIONED)
+})::varchar), md5(row({", ".join(IN_PLACE)})::varchar), told_at
         ) as place,
         case when not ends_with(instrument_id, ':' || symbol) then instrument_id end as told_instrument
     from replies

@@ -22,10 +22,13 @@ CONNECTOR = Connector(
             Limit(calls=1, seconds=61.0, endpoints=frozenset({"sso_validate"})),
         ),
         timeout_seconds=20.0,
-        remembered=MappingProxyType({"ssodh_init": 4 * HOURS, "trades": 4 * HOURS}),
+        remembered=MappingProxyType(
+            dict.fromkeys(("auth_status", "ssodh_init", "ssodh_takeover", "trades"), 4 * HOURS)
+        ),
     ),
     windows=conversations.windows,
     preflight=conversations.preflight,
+    look=conversations.look,
     backfill=conversations.trades,
     incremental=conversations.trades,
     describe=conversations.describe,

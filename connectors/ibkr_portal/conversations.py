@@ -13,36 +13,45 @@ from connectors.checkup import Checkup, Finding, Level
 from connectors.errors import UNREACHABLE, AuthRequired, Rejected, Transient
 from connectors.ibkr_portal import checkup, endpoints, maintenance, replies
 from connectors.ibkr_portal.endpoints import Credentials
+from connectors.ibkr_portal.lately import Lately
 from connectors.ibkr_portal.replies import Accounts, Session, Tier
-from connectors.wire import CERTIFICATE, Call, Conversation, Exchanging, Pause, Request, Window, ask
+from connectors.wire import CERTIFICATE, Call, Conversation, Exchanging, Pause, Remark, Request, Window, ask
 
 PRIMING_PAUSE = 5.5  # the first list of a session is empty; the second may be asked for after five seconds
 SETTLING = (2.0, 3.0, 5.0, 10.0)  # a session that was just opened takes a moment
 BACKOFFS = (2.0, 8.0)  # one call in fifteen is said to fail by itself
-FIRST_BACKOFF, LONGEST_BACKOFF = 60.0, 1800.0
-LOOK_SECONDS = 61.0  # between two looks at the login
-AWAKE_SECONDS = 300.0  # a session that nobody used for so long may be another one now
 
 
 def preflight(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Conversation:
-    """Find out whether both session tiers are ready, and open the brokerage session once if that takes nothing from anybody.
+    """Find out whether both session tiers are ready for a sync, and open the brokerage session once if it is not.
 
-    Raises `AuthRequired` where only a person helps, `Transient` where the gateway is away or IBKR is at maintenance.
+    Taken from another program it is only where its user allows that. Raises `AuthRequired` where only a person helps,
+    `Transient` where the gateway is away or IBKR is at maintenance.
     """
+    return _made_ready(credentials, recent, now, takes_over=credentials.may_compete)
+
+
+def look(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Conversation:
+    """Do the same when nothing is about to be asked for: then the session is taken from nobody, allowed or not."""
+    return _made_ready(credentials, recent, now, takes_over=False)
+
+
+def _made_ready(credentials: Credentials, recent: Sequence[Call], now: datetime, *, takes_over: bool) -> Conversation:
+    lately = Lately.at(credentials.base_url, recent)
     try:
-        session = yield from _asked(endpoints.auth_status(credentials))
+        session = yield from _seen(_asked(endpoints.auth_status(credentials)))
     except Transient as trouble:
         raise _away(credentials, trouble, now) from trouble
     if session.tier is Tier.BROKERAGE_DOWN or (session.tier is Tier.COMPETING and credentials.may_compete):
-        session = yield from _opened(credentials, recent, now)
+        ends = maintenance.ends_at(credentials.maintenance, now)
+        if ends is not None:
+            raise _resting(ends)
+        session = yield from _opened(credentials, session, lately, now.timestamp(), takes_over=takes_over)
     if session.tier is Tier.NOT_ESTABLISHED:
         session = yield from _settled(credentials, session)
     if session.tier is Tier.NOT_ESTABLISHED:
         raise Transient("The brokerage session is there, but its data is not.", code="not_established")
     if session.tier is not Tier.READY:
-        ends = maintenance.ends_at(credentials.maintenance, now)
-        if ends is not None and session.tier is Tier.BROKERAGE_DOWN:
-            raise _resting(ends)
         raise replies.needs_login(session)
 
 
@@ -61,13 +70,13 @@ def check(credentials: Credentials, _recent: Sequence[Call], now: datetime) -> C
 def trades(credentials: Credentials, window: Window, recent: Sequence[Call] = ()) -> Conversation:  # noqa: ARG001  (it tells what it tells)
     """Fetch the executions of the last days of each account, one account after the other: the selection is the session's."""
     held: Accounts = yield from _asked(endpoints.accounts(credentials))
-    selected = held.selected
+    is_awake, selected = Lately.at(credentials.base_url, recent).is_awake(), held.selected
     for account in _wanted(credentials, held):
         if account != selected:
             yield from _asked(endpoints.switch_account(credentials, account))
             selected = account
         rows = yield from _listed(credentials, account)
-        if not rows or not _is_awake(recent):
+        if not rows or not is_awake:
             yield Pause(PRIMING_PAUSE, "the first list of a session is not to be believed")
             yield from _listed(credentials, account)
 
@@ -116,43 +125,54 @@ def _listed(credentials: Credentials, account: str) -> Exchanging[list[Any]]:
     return told
 
 
-def _is_awake(recent: Sequence[Call]) -> bool:
-    """Tell whether the session was asked for trades so lately that it must be the same one still, and none was opened since."""
-    asked = max((call.moment for call in recent if call.endpoint == "trades"), default=0.0)
-    opened = max((call.moment for call in recent if call.endpoint == "ssodh_init"), default=0.0)
-    latest = max((call.moment for call in recent), default=0.0)
-    return asked > opened and latest - asked < AWAKE_SECONDS
-
-
-def _opened(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Exchanging[Session]:
+def _opened(
+    credentials: Credentials, session: Session, lately: Lately, now: float, *, takes_over: bool
+) -> Exchanging[Session]:
     """Open the brokerage session, once: trying again and again is known to lock people out of their login."""
-    waits = _backoff(recent, now.timestamp())
+    is_held = session.tier is Tier.COMPETING
+    if is_held and lately.was_taken_back(now):
+        raise replies.taken_back()
+    if is_held and not takes_over:
+        raise _left_to_sync(session, lately)
+    waits = lately.keeps_still_for(now)
     if waits > 0:
-        raise AuthRequired(
-            f"The brokerage session is down; opening it did not help lately and is tried again in {waits / 60:.0f} min.",
-            code="brokerage",
-            remedy=replies.BROUGHT_DOWN,
-        )
-    if not _looked_lately(recent, now.timestamp()):  # else whoever has just logged in would wait a minute
-        login: Session = yield from _once(endpoints.sso_validate(credentials))
-        if login.tier is Tier.SSO_MISSING:
-            return login
-    session: Session = yield from _once(endpoints.ssodh_init(credentials, compete=credentials.may_compete))
+        raise _keeping_still(lately, waits)
+    try:
+        if not lately.was_looked_at(now):  # else whoever has just logged in would wait a minute
+            login: Session = yield from _once(endpoints.sso_validate(credentials))
+            if login.tier is Tier.SSO_MISSING:
+                return login
+        if is_held:
+            session = yield from _seen(_once(endpoints.ssodh_takeover(credentials)))
+        else:
+            session = yield from _seen(_once(endpoints.ssodh_init(credentials, compete=takes_over)))
+    except Transient as trouble:
+        if lately.needs_person(more_troubles=1):
+            raise replies.not_opened(trouble) from trouble
+        raise
+    if session.tier in (Tier.BROKERAGE_DOWN, Tier.COMPETING) and credentials.may_compete and not takes_over:
+        yield Remark("")  # refused to who competes with nobody, which the sync may do
+        raise _left_to_sync(session, lately)
     return session if session.tier in (Tier.READY, Tier.COMPETING) else (yield from _settled(credentials, session))
 
 
-def _looked_lately(recent: Sequence[Call], now: float) -> bool:
-    """Tell whether the login was looked at so lately that it may not be again; without one, an opening is refused as well."""
-    return any(call.endpoint == "sso_validate" and call.moment > now - LOOK_SECONDS for call in recent)
+def _left_to_sync(session: Session, lately: Lately) -> AuthRequired | Transient:
+    """Say of a session that only a takeover brings back who brings it: the next sync, unless that has failed to."""
+    if lately.needs_person():
+        return replies.needs_login(session)
+    return Transient("Only a takeover brings the brokerage session back, and the next sync does that.", code="takeover")
 
 
-def _backoff(recent: Sequence[Call], now: float) -> float:
-    """Give the seconds to keep still: doubled with each opening since trades were last told, up to half an hour."""
-    told = max((call.moment for call in recent if call.endpoint == "trades"), default=0.0)
-    tries = [call.moment for call in recent if call.endpoint == "ssodh_init" and call.moment > told]
-    if not tries:
-        return 0.0
-    return max(tries) + min(FIRST_BACKOFF * 2.0 ** (len(tries) - 1), LONGEST_BACKOFF) - now
+def _keeping_still(lately: Lately, seconds: float) -> AuthRequired | Transient:
+    """Say that the session is not opened now, in the state that the last attempt has left."""
+    again = f"is tried again in {seconds / 60:.0f} min"
+    if lately.needs_person():
+        return AuthRequired(
+            f"The brokerage session is down; opening it did not help lately and {again}.",
+            code="brokerage",
+            remedy=replies.BROUGHT_DOWN,
+        )
+    return Transient(f"The brokerage session is down; opening it met trouble and {again}.", code="brokerage")
 
 
 def _settled(credentials: Credentials, session: Session) -> Exchanging[Session]:
@@ -161,7 +181,18 @@ def _settled(credentials: Credentials, session: Session) -> Exchanging[Session]:
         if session.tier in (Tier.READY, Tier.COMPETING):
             break
         yield Pause(seconds, "the brokerage session is coming up")
-        session = yield from _once(endpoints.auth_status(credentials))
+        session = yield from _seen(_once(endpoints.auth_status(credentials)))
+    return session
+
+
+def _seen(asking: Exchanging[Session]) -> Exchanging[Session]:
+    """Find out how a session is, and leave word of it for those who ask later."""
+    try:
+        session = yield from asking
+    except AuthRequired:
+        yield Remark(Tier.SSO_MISSING)
+        raise
+    yield Remark(session.tier)
     return session
 
 

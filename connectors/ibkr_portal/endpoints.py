@@ -6,7 +6,7 @@ https://www.interactivebrokers.com/campus/ibkr-api-page/cpapi-v1/
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,18 +41,23 @@ def pace_key(_: Credentials) -> str:
 
 
 def auth_status(credentials: Credentials) -> Request:
-    """Ask how the brokerage session is."""
-    return _post(credentials, "auth_status", "/iserver/auth/status")
+    """Ask how the brokerage session is. The answer names the machine (its MAC address)."""
+    return _post(credentials, "auth_status", "/iserver/auth/status", secret_reply=True)
 
 
 def ssodh_init(credentials: Credentials, *, compete: bool) -> Request:
-    """Open the brokerage session; `compete` takes it from whatever else holds it."""
-    return _post(credentials, "ssodh_init", "/iserver/auth/ssodh/init", {"publish": True, "compete": compete})
+    """Open the brokerage session; `compete` takes it from whatever else may turn out to hold it."""
+    return _opening(credentials, "ssodh_init", compete=compete)
+
+
+def ssodh_takeover(credentials: Credentials) -> Request:
+    """Take the brokerage session from who is known to hold it: the same call by another name, which is counted by itself."""
+    return _opening(credentials, "ssodh_takeover", compete=True)
 
 
 def sso_validate(credentials: Credentials) -> Request:
-    """Ask whether the browser's login still holds. Once a minute."""
-    return _get(credentials, "sso_validate", "/sso/validate")
+    """Ask whether the browser's login still holds. Once a minute. The answer names its user and address."""
+    return _get(credentials, "sso_validate", "/sso/validate", secret_reply=True)
 
 
 def tickle(credentials: Credentials) -> Request:
@@ -81,6 +86,11 @@ def secdef(credentials: Credentials, conids: Sequence[str]) -> Request:
     return _get(credentials, "secdef", "/trsrv/secdef", {"conids": ",".join(conids)})
 
 
+def _opening(credentials: Credentials, endpoint: str, *, compete: bool) -> Request:
+    said = {"publish": True, "compete": compete}
+    return _post(credentials, endpoint, "/iserver/auth/ssodh/init", said, secret_reply=True)
+
+
 def _get(
     credentials: Credentials,
     endpoint: str,
@@ -98,7 +108,7 @@ def _post(
     credentials: Credentials,
     endpoint: str,
     path: str,
-    said: dict[str, object] | None = None,
+    said: Mapping[str, object] | None = None,
     *,
     secret_reply: bool = False,
 ) -> Request:

@@ -18,6 +18,7 @@ from connectors.ibkr_portal.replies import rows_of
 NUMBERS = ["size", "price", "commission", "net_amount"]
 CONTRACT_NUMBERS = ["multiplier", "strike"]
 REVISED = r"^[^.]+\.[^.]+\.\d{2}\.(\d{2})$"  # four groups, the last two of two digits: the last is the revision
+CONID = r"^([^@]+)"  # a venue may follow: 265598@SMART
 ACCOUNT_NUMBER = r"^[A-Z]{1,3}\d{4,}$"  # an alias is whatever the user likes
 NOTHING = ("", "-", "--", "N/A", "???")
 MIDNIGHT_AT = ZoneInfo("America/New_York")
@@ -79,7 +80,9 @@ def _read(told: Sequence[tuple[Reply, list[Any]]]) -> pl.DataFrame:
         "broker_clock": pl.Datetime("us"),
     }
     frame = pl.DataFrame(laid_out, schema=schema).with_columns(reading_fault=pl.lit(None, pl.String))
-    return _with_times(read_decimals(frame, NUMBERS))
+    return _with_times(read_decimals(frame, NUMBERS)).with_columns(
+        conid=pl.coalesce("conid", "conidEx", "conidex").str.extract(CONID, 1)
+    )
 
 
 def _text(row: Any, name: str) -> str | None:
@@ -134,7 +137,7 @@ def _reports(rows: pl.DataFrame) -> pl.DataFrame:
             pl.lit("x:"),
             execution,
             pl.lit("|"),
-            word.fill_null(""),
+            pl.coalesce(side.str.head(1), word, pl.lit("")),  # B, BUY and BOT are one side
             pl.lit("|"),
             pl.coalesce("conid", "symbol", pl.lit("")),
         ),

@@ -18,12 +18,17 @@ from connectors.wire import Response
 NO_BRIDGE = "no_bridge"
 NOT_PRIMED = "not_primed"
 PENALTY_SECONDS = 900.0  # one page says 15 minutes, another 10
-HTTP_OK, HTTP_BAD, HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_TOO_MANY, HTTP_SERVER_ERROR = 200, 400, 401, 403, 429, 500
+HTTP_OK, HTTP_BAD, HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 200, 400, 401, 403, 404
+HTTP_TOO_MANY, HTTP_SERVER_ERROR = 429, 500
 
 LOG_IN = "Log in to the gateway in a browser on its machine, with the second factor."
 TAKEN = (
     "Log out of TWS, IBKR Mobile or the other gateway that uses this username, or give the gateway a username of its own; "
     "only if it may be taken from them, set FILLHOUSE_IBKR_PORTAL_COMPETE=true."
+)
+TAKEN_BACK = (
+    "Log out of TWS, IBKR Mobile or the other gateway that uses this username, or give the gateway a username of its own; "
+    "if the session is to be left to them, set FILLHOUSE_IBKR_PORTAL_COMPETE=false."
 )
 BROUGHT_DOWN = "Log out of the gateway in a browser and log in again; close TWS if it uses the same username."
 
@@ -104,7 +109,7 @@ def _parsed(response: Response, endpoint: str) -> Any:
     text = response.body.decode("utf-8", "replace").strip()
     if response.status == HTTP_TOO_MANY:
         raise RateLimited(
-            "IBKR has put this address into its penalty box.", retry_after=PENALTY_SECONDS, code="429",
+            "IBKR has put this address into its penalty box.", retry_after=_silence(response), code="429",
             remedy="Wait; see that no other program calls the gateway.",
         )  # fmt: skip
     if _is_login_page(response, text):
@@ -116,6 +121,12 @@ def _parsed(response: Response, endpoint: str) -> Any:
         return said
     _require_no_error(said if said is not None else {"error": text}, response.status, endpoint)
     return said
+
+
+def _silence(response: Response) -> float:
+    """Tell how long the penalty lasts, in seconds: what the answer says, if that is longer than what is known of it."""
+    said = response.headers.get("retry-after", "")
+    return max(float(said), PENALTY_SECONDS) if said.isdecimal() else PENALTY_SECONDS
 
 
 def _is_login_page(response: Response, text: str) -> bool:
@@ -149,6 +160,12 @@ def _require_no_error(said: Any, status: int, endpoint: str) -> None:
             code="403",
             remedy="Add the address to ips.allow in the gateway's conf.yaml.",
         )
+    if status == HTTP_NOT_FOUND and endpoint == "auth_status":
+        raise Rejected(
+            "There is no Client Portal Web API at this address.",
+            code="404",
+            remedy="Correct FILLHOUSE_IBKR_PORTAL_BASE_URL: it ends with /v1/api, like https://localhost:5000/v1/api.",
+        )
     for known, (kind, code, message, remedy) in WORDS.items():
         if known in words.lower():
             raise kind(message, code=code, remedy=remedy)
@@ -174,7 +191,7 @@ def _session(said: Any, endpoint: str) -> Session:
     if endpoint == "tickle":
         return _session((said.get("iserver") or {}).get("authStatus") or {}, "auth_status")
     words = str(said.get("fail") or said.get("message") or "")
-    if said.get("competing") is True or "compete flag" in words:
+    if said.get("competing") is True:
         return Session(Tier.COMPETING, words)
     if said.get("authenticated") is not True or said.get("passed") is False:
         return Session(Tier.BROKERAGE_DOWN, words)
@@ -193,6 +210,8 @@ def _accounts(said: Any, endpoint: str) -> Accounts:
     if not isinstance(said, dict) or not isinstance(said.get("accounts"), list):
         raise ContractViolation(f"{endpoint} answered without a list of accounts.")
     numbers = tuple(str(number) for number in said["accounts"] if number != "All")
+    if not numbers:
+        raise Transient("The login names no account yet.", code="no_accounts")
     selected = said.get("selectedAccount")
     return Accounts(numbers, str(selected) if selected else None)
 
@@ -217,6 +236,7 @@ READERS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
     {
         "auth_status": _session,
         "ssodh_init": _session,
+        "ssodh_takeover": _session,
         "tickle": _session,
         "sso_validate": _login,
         "accounts": _accounts,
@@ -239,4 +259,22 @@ def needs_login(session: Session) -> AuthRequired:
         return AuthRequired("The login at the gateway no longer holds.", code="sso", remedy=LOG_IN)
     return AuthRequired(
         f"The brokerage session is down and could not be opened again{words}.", code="brokerage", remedy=BROUGHT_DOWN
+    )
+
+
+def not_opened(trouble: Transient) -> AuthRequired:
+    """Say that a person must look at an opening that met trouble again and again."""
+    return AuthRequired(
+        f"The brokerage session is down, and opening it met trouble again and again: {trouble.message}",
+        code="brokerage",
+        remedy=BROUGHT_DOWN,
+    )
+
+
+def taken_back() -> AuthRequired:
+    """Say that a session which was taken over is in use by somebody after all."""
+    return AuthRequired(
+        "Another program took the brokerage session back soon after it had been taken over.",
+        code="competing",
+        remedy=TAKEN_BACK,
     )

@@ -98,15 +98,18 @@ class Book:
 
     def standing(self, now: datetime) -> list[Execution]:
         """Give what stands at a moment, oldest first: of each execution the latest revision known by then."""
-        self._extend_to(now)
         latest: dict[tuple[str, str], Execution] = {}
-        for execution in self._executions:
-            if max(execution.at, execution.known_from or execution.at) > now:
-                continue
+        for execution in self.revisions(now):
             key = (execution.account, execution.root)
             if key not in latest or latest[key].revision <= execution.revision:
                 latest[key] = execution
         return sorted(latest.values(), key=lambda execution: (execution.at, execution.exec_id))
+
+    def revisions(self, now: datetime) -> list[Execution]:
+        """Give every revision that is known by a moment, oldest first, also those that no longer stand."""
+        self._extend_to(now)
+        known = [each for each in self._executions if max(each.at, each.known_from or each.at) <= now]
+        return sorted(known, key=lambda execution: (execution.at, execution.exec_id))
 
     def contracts(self, now: datetime) -> dict[int, Contract]:
         """Give every contract traded so far, by its conid."""

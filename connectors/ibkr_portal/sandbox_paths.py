@@ -134,8 +134,9 @@ class Paths:
     def _accounts(self, asked: Asked, now: datetime) -> object:
         session = self._brokerage(now)
         session.accounts_asked = True
+        accounts = () if self._faults.strikes("no_accounts", asked.path) else self._book.accounts
         return print_iserver_accounts(
-            self._book.accounts, session, with_all=self._faults.strikes("all_accounts", asked.path)
+            accounts, session, with_all=self._faults.strikes("all_accounts", asked.path)
         )  # fmt: skip
 
     def _switch(self, asked: Asked, now: datetime) -> object:

@@ -65,6 +65,11 @@ def as_older_server(row: Row, price: Decimal) -> Row:
     return {**kept, "side": side, "price": float(price), "conid": str(row["conid"])}
 
 
+def with_venue(row: Row) -> Row:
+    """Print the contract's id with the venue it was traded at."""
+    return {**row, "conid": f"{row['conid']}@{row['exchange']}"}
+
+
 def commission_is_late(trade: Execution, now: datetime) -> bool:
     """Tell of every third execution that its commission is not known in the first minutes."""
     return int(trade.root.split(".")[1], 16) % 3 == 0 and now - trade.at < LATE_COMMISSION

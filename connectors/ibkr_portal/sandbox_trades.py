@@ -4,7 +4,7 @@
 - without `accountId`, or with another account than the one selected, it is empty
 - `days=1` and `days=2` give nothing; none, or 7 and more, give today and the six days before, as New York counts days;
   3 to 6 give as many days
-- the latest revision of an execution stands in the list, not those before; newest first
+- the latest revision of an execution stands in the list, those before only with the fault `every_revision`; newest first
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from connectors.ibkr_portal.sandbox_book import NEW_YORK, Book
 from connectors.ibkr_portal.sandbox_faults import Faults
-from connectors.ibkr_portal.sandbox_rows import Row, as_older_server, commission_is_late, print_trade
+from connectors.ibkr_portal.sandbox_rows import Row, as_older_server, commission_is_late, print_trade, with_venue
 from connectors.ibkr_portal.sandbox_session import Brokerage, bad_request
 
 PATH = "/iserver/account/trades"
@@ -35,11 +35,14 @@ def list_trades(
     alias = next(account.alias or account.number for account in book.accounts if account.number == session.selected)
     untold = faults.strikes("no_commissions", PATH)
     older = faults.strikes("older_server", PATH)
+    routed = faults.strikes("conid_with_venue", PATH)
+    told = book.revisions(known_at) if faults.strikes("every_revision", PATH) else book.standing(known_at)
     rows = []
-    for trade in reversed(book.standing(known_at)):
+    for trade in reversed(told):
         if trade.account == session.selected and trade.at >= since.astimezone(UTC):
             row = print_trade(trade, alias, with_commission=not untold and not commission_is_late(trade, known_at))
-            rows.append(as_older_server(row, trade.price) if older else row)
+            row = as_older_server(row, trade.price) if older else row
+            rows.append(with_venue(row) if routed else row)
     return rows
 
 

@@ -15,7 +15,7 @@ from connectors.connector import Limit, Limits
 from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Transient
 from connectors.nonces import Nonces
 from connectors.pace import Pace
-from connectors.wire import Conversation, Pause, Request, ask
+from connectors.wire import Conversation, Pause, Remark, Request, ask
 
 URL = "https://broker.example/service"
 CANARY = "canary-7f31"
@@ -113,6 +113,23 @@ def test_an_exchange_is_landed_before_the_conversation_sees_it(hold: Callable[..
     assert (landed_when_seen, tally.requests) == ([1], 1)
     assert ledger.kept[0]["body"] == b"reply"
     assert ledger.kept[0]["request"] == {"method": "GET", "url": URL, "params": {"t": "***", "q": "1"}}
+
+
+@respx.mock
+def test_a_remark_is_kept_with_the_call_it_is_about(
+    hold: Callable[..., http.Tally], tmp_path: Path, clock: Clock
+) -> None:
+    respx.get(URL).respond(200, text="reply")
+
+    def remarking() -> Conversation:
+        yield Remark("too early to say anything")
+        yield from ask(request())
+        yield Remark("ready")
+
+    hold(remarking())
+    [call] = Pace(tmp_path / "pace.json", (), clock, clock.sleep).recent()
+    assert (call.endpoint, call.came_to) == ("Statement", "ready")
+    assert URL.startswith(call.origin + "/")
 
 
 @respx.mock

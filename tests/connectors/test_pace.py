@@ -62,6 +62,23 @@ def test_calls_that_matter_for_longer_are_remembered_for_longer(tmp_path: Path) 
     assert [call.endpoint for call in pace.recent()] == ["ssodh_init", "auth_status"]
 
 
+def test_what_came_of_a_call_is_remembered_with_the_server_that_was_asked(tmp_path: Path) -> None:
+    clock = Clock()
+    pace = Pace(tmp_path / "pace.json", RULES, clock, clock.sleep)
+    for origin in ("https://one", "https://other"):
+        pace.take_turn("auth_status", origin)
+    pace.remark("auth_status", "https://one", "ready")
+    pace.remark("accounts", "https://one", "ready")  # which nobody asked
+    assert [(call.origin, call.came_to) for call in pace.recent()] == [("https://one", "ready"), ("https://other", "")]
+
+
+def test_calls_of_an_older_version_are_still_counted(tmp_path: Path) -> None:
+    clock = Clock()
+    file = tmp_path / "pace.json"
+    file.write_text(f'{{"calls": [["trades", {clock.now}]], "shut_until": 0}}')
+    assert Pace(file, RULES, clock, clock.sleep).take_turn("trades") == pytest.approx(5.2)
+
+
 def test_what_floating_point_leaves_over_is_waited_for_and_not_asked_for_ever(tmp_path: Path) -> None:
     clock = Clock()
 

@@ -122,6 +122,10 @@ def test_maintenance_is_no_failure(desk: Desk) -> None:
     assert (state.name, state.is_failed()) == ("Degraded", False)
     assert "maintenance until 01:45" in state.message
     desk.clock.advance(QUARTER)
+    before = len(desk.gateway.log)
+    assert desk.sync().name == "Degraded"  # the session is down, and is not opened before the servers are back
+    assert desk.calls(before) == ["/iserver/auth/status"]
+    desk.clock.advance(4 * QUARTER)
     assert desk.sync().name == "Completed"
 
 

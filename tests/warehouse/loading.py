@@ -26,8 +26,13 @@ def empty_warehouse() -> duckdb.DuckDBPyConnection:
 def load_statement(con: duckdb.DuckDBPyConnection, body: bytes, *, hour: int = 0) -> Loaded:
     """Load one Flex statement as if it had been answered `hour` hours after noon of 1 June 2026."""
     moment = EPOCH + timedelta(hours=hour)
-    exchange_id = f"exchange-{hour}"
-    said = connector("ibkr_flex").normalize([Reply(exchange_id, "GetStatement", body, moment)])
+    return load_reply(con, "ibkr_flex", Reply(f"exchange-{hour}", "GetStatement", body, moment))
+
+
+def load_reply(con: duckdb.DuckDBPyConnection, broker: str, reply: Reply) -> Loaded:
+    """Load what one reply says."""
+    moment, exchange_id = reply.answered_at, reply.exchange_id
+    said = connector(broker).normalize([reply])
     schema = {**{name: SCHEMA[name] for name in METADATA}, "landed_file": pl.String, "landed_row": pl.Int32}
     exchange = {"exchange_id": exchange_id, "kind": "exchange", "body_sha256": exchange_id}
     batch = Batch(

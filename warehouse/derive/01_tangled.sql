@@ -65,5 +65,7 @@ qualify
             incoming.last_px,
             incoming.gross_trade_amt,
             incoming.commission
-        order by incoming.raw_row desc
+        order by
+            incoming.exec_rev desc nulls last,
+            incoming.raw_row desc
     ) = 1;

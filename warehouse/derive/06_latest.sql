@@ -43,9 +43,10 @@ select
     report_date is not null as is_dated,
     trade_date is not null as is_day_told,
     row_order,
+    coalesce(not ends_with(instrument_id, ':' || symbol), true) as is_identified,
     key_rank * 8
     + case when report_date is not null then 4 else 0 end
-    + case when not ends_with(instrument_id, ':' || symbol) then 2 else 0 end
+    + case when is_identified then 2 else 0 end
     + case when key_rank = 1 and order_id is not null then 1 else 0 end as key_worth,
     status,
     coalesce(settled.fee_entries, entries_of(report.fee_entries, commission, comm_currency)) as fee_entries,

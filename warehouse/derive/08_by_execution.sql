@@ -1,6 +1,7 @@
 -- An execution is told by its most authoritative channel: rows of the others confirm it and fill its nulls.
 -- By execution id, one to one: an id told twice is an original and its re-booking. First within one report date, then
--- whatever day each channel reports, unless a cancel lies between.
+-- whatever day each channel reports, unless a cancel lies between. Channels call a derivative or a currency pair differently:
+-- where one does not tell the instrument's id, equal terms do.
 
 insert into twins
 with candidates as (
@@ -31,7 +32,15 @@ inner join candidates as better
     and better.account = lesser.account
     and better.exec_id = lesser.exec_id
     and better.side is not distinct from lesser.side
-    and (better.instrument_id = lesser.instrument_id or better.symbol = lesser.symbol)
+    and (
+        better.instrument_id = lesser.instrument_id
+        or better.symbol = lesser.symbol
+        or (
+            not (better.is_identified and lesser.is_identified)
+            and better.last_qty = lesser.last_qty
+            and better.last_px = lesser.last_px
+        )
+    )
     and better.place = lesser.place
     and better.source_rank > lesser.source_rank
     and (better.report_date = lesser.report_date or not $within_a_day)

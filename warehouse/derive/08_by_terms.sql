@@ -43,7 +43,11 @@ pairs as (
         on better.broker = lesser.broker
         and better.account = lesser.account
         and better.exec_type = lesser.exec_type
-        and (better.instrument_id = lesser.instrument_id or better.symbol = lesser.symbol)
+        and (
+            better.instrument_id = lesser.instrument_id
+            or better.symbol = lesser.symbol
+            or (not (better.is_identified and lesser.is_identified) and better.exec_id = lesser.exec_id)
+        )
         and (better.side is not distinct from lesser.side or (lesser.exec_type = 'BOOK' and lesser.side is null))
         and better.last_qty = lesser.last_qty
         and better.last_px is not distinct from lesser.last_px

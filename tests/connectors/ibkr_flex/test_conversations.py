@@ -15,7 +15,7 @@ from connectors.errors import AuthRequired, ConnectorError, ContractViolation, R
 from connectors.ibkr_flex import conversations, endpoints, replies
 from connectors.ibkr_flex.conversations import PATIENCE, backfill, windows
 from connectors.ibkr_flex.endpoints import Credentials
-from connectors.wire import Pause, Progress, Request, Response, Window
+from connectors.wire import Pause, Request, Response, Step, Window
 
 ENVELOPES = Path(__file__).with_name("recorded") / "envelopes"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((ENVELOPES / "expected.json").read_text())
@@ -38,7 +38,7 @@ class Talk:
 
     def hold(self) -> Talk:
         conversation = backfill(CREDENTIALS, WINDOW)
-        said: Request | Pause | Progress = next(conversation)
+        said: Step = next(conversation)
         while True:
             try:
                 if isinstance(said, Pause):
