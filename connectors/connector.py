@@ -93,6 +93,7 @@ class Connector:
     is_open_always: bool = False  # trades on weekends too: no day without an answer is one without trades
     fresh_within: timedelta | None = None  # how old its newest answer may be; None: it tells whole days, a day later
     reach: timedelta | None = None  # how far back the broker tells anything at all; None: to the beginning
+    beyond_reach: str | None = None  # and who tells what is further back, as a person says it
     channels: tuple[frozenset[str], ...] = ()  # a window is covered when each of these has been, by any of its channels
     export_channels: frozenset[str] = frozenset()  # of those, what only the export brings: it tells less than pages do
     feed: Callable[..., Conversation] | None = None

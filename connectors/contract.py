@@ -213,10 +213,11 @@ def read_decimals(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     `not_a_number` is text that is none; `decimal_loss` is a number that `DECIMAL(28,12)` cannot hold exactly. The
     cell becomes null in both cases: the row is for the quarantine.
     """
+    texts = (pl.col(column) for column in columns)
+    odd = frame.select(text.filter(~text.str.contains(PLAIN_DECIMAL)).unique().implode() for text in texts)
     for column in columns:
-        odd = frame.get_column(column).filter(~frame.get_column(column).str.contains(PLAIN_DECIMAL)).unique()
-        if not odd.is_empty():
-            frame = _read_odd_decimals(frame, column, odd.to_list())
+        if not odd.item(0, column).is_empty():
+            frame = _read_odd_decimals(frame, column, odd.item(0, column).to_list())
     return frame.with_columns(pl.col(column).cast(MONEY) for column in columns)
 
 

@@ -16,7 +16,7 @@ import httpx
 
 from connectors.checkup import Checkup, Finding
 from connectors.connector import Limits
-from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Transient
+from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Rejected, Transient
 from connectors.nonces import Nonces
 from connectors.pace import Pace
 from connectors.wire import CERTIFICATE, MASK, Conversation, Pause, Progress, Remark, Request, Response, Step
@@ -70,11 +70,9 @@ def client(limits: Limits, *, certificate: Path | None = None) -> Iterator[httpx
     """Open a client that verifies TLS, follows no redirect and times out; a local gateway may pin its own certificate.
 
     A pinned certificate is trusted instead of all others. It may name any host: it is known by itself, not by its name.
+    Raises `Rejected` where it cannot be read.
     """
-    context = ssl.create_default_context(cafile=str(certificate) if certificate else None)
-    if certificate:
-        context.check_hostname = False
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context = _trusting(certificate) if certificate else ssl.create_default_context()
     logger = logging.getLogger("httpx")
     mask = _MaskSecrets()
     logger.addFilter(mask)
@@ -83,6 +81,18 @@ def client(limits: Limits, *, certificate: Path | None = None) -> Iterator[httpx
             yield opened
     finally:
         logger.removeFilter(mask)
+
+
+def _trusting(certificate: Path) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(certificate))
+    except ssl.SSLError as exc:
+        raise Rejected(f"The file {certificate} holds no certificate in the form PEM.", code=CERTIFICATE) from exc
+    except OSError as exc:
+        raise Rejected(f"The certificate {certificate} cannot be read: {exc.strerror}.", code=CERTIFICATE) from exc
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def converse(

@@ -33,6 +33,11 @@ class Nonces:
             self._keep(nonce)
             yield nonce
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave as many out as can have been used in so many seconds without being written here: one a nanosecond."""
+        with FileLock(f"{self.file}.lock"):
+            self._keep(self._last() + int(seconds * NANOSECONDS))
+
     def _last(self) -> int:
         try:
             return int(self.file.read_text())

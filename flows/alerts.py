@@ -11,13 +11,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ActionTypes, ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import EventTrigger, Posture
-from prefect.exceptions import ObjectNotFound
 
 from flows import changes, surroundings
-from flows.connections import NotConfigured, notified_blocks
 from flows.policy import STALE_AFTER, TAG
 
 OURS = "fillhouse: "  # begins the names of our automations; what is called otherwise is left alone
+NOTIFIED = "fillhouse"  # the name of a block that tells a person
 MISSED_HEARTBEATS = 3
 SILENT = "It gave no sign of life any more; nothing is lost, the next run goes on from there."
 EACH = frozenset({"prefect.resource.id"})
@@ -87,7 +86,7 @@ LOST_RUN = Automation(
     name=f"{OURS}end the run of a killed worker",
     description="A run that gives no sign of life is ended, and what it held is free for the next.",
     trigger=EventTrigger(
-        after={"prefect.flow-run.heartbeat"},
+        after={"prefect.flow-run.Running", "prefect.flow-run.heartbeat"},  # the first, should it die before it beats
         expect={"prefect.flow-run.*"},
         match_related={"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"},
         for_each=set(EACH),
@@ -99,10 +98,12 @@ LOST_RUN = Automation(
 )
 
 
-def register() -> None:
-    """Make our automations, or bring them up to date; one that a person has switched off stays off."""
+def register(blocks: list[UUID]) -> None:
+    """Make our automations, or bring them up to date; one that a person has switched off stays off.
+
+    `blocks` tell a person of each alarm; without any there is nobody to tell, and only the lost runs are ended.
+    """
     _bring_up_to_date(LOST_RUN)
-    blocks = _ids(notified_blocks())
     for alarm in ALARMS if blocks else ():
         actions: list[ActionTypes] = [
             SendNotification(block_document_id=block, subject=alarm.subject, body=alarm.body) for block in blocks
@@ -119,16 +120,12 @@ def _bring_up_to_date(wanted: Automation) -> None:
         wanted.model_copy().create()
 
 
-def _ids(names: list[str]) -> list[UUID]:
-    """Find the notification blocks, each named as Prefect writes it: type/name."""
-    found = []
+def notified() -> list[UUID]:
+    """Find the blocks that tell a person: Slack, e-mail, a webhook; whatever of that kind is saved under our name."""
     with get_client(sync_client=True) as client:
-        for name in names:
-            kind, _, called = name.partition("/")
-            try:
-                found.append(client.read_block_document_by_name(called, kind, include_secrets=False).id)
-            except ObjectNotFound:
-                raise NotConfigured(
-                    f"FILLHOUSE_NOTIFY: there is no block {name} in Prefect; make it there under Blocks."
-                ) from None
-    return found
+        documents = client.read_block_documents(include_secrets=False)
+    return sorted(
+        document.id
+        for document in documents
+        if document.name == NOTIFIED and document.block_schema and "notify" in document.block_schema.capabilities
+    )

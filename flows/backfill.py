@@ -15,10 +15,10 @@ from prefect.states import Completed
 
 from connectors.registry import connector
 from connectors.wire import Window
-from flows import policy, steps, sync, timing
+from flows import policy, steps, sync, timing, turns
 from flows.blocks import every_connection
 from flows.connections import Connection, home
-from flows.form import NONE, ConnectionName, Day
+from flows.form import NONE, Day
 from flows.naming import run_name
 from flows.report import Intent, Summary
 from flows.sync import Plan, Planner
@@ -28,7 +28,7 @@ from warehouse import coverage, db
 
 @flow(name="backfill", flow_run_name=run_name, persist_result=False)
 def backfill(
-    connections: list[ConnectionName] = NONE,
+    connections: list[str] = NONE,
     since: Day | None = None,
     until: Day | None = None,
     via: Way | None = None,
@@ -53,7 +53,7 @@ def backfill(
         return intended(where, chosen, planned)
     with steps.published(where):
         recovered = steps.recover(where)
-        outcomes = tuple(sync.sync(where, connection, planned) for connection in chosen)
+        outcomes = turns.bring(where, chosen, planned)
     return sync.ended(Summary(str(flow_run.id), asked, outcomes, recovered))
 
 

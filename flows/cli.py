@@ -16,12 +16,15 @@ from dataclasses import fields
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from flows import console, questions
+
+if TYPE_CHECKING:
+    from flows.connections import Connection
 
 LOOK = 1
 BAD_INPUT = 2
@@ -73,16 +76,17 @@ def _readable(exc: Exception) -> tuple[str, int] | None:  # noqa: PLR0911  (a ta
 
     from connectors.errors import AuthRequired, ConnectorError  # noqa: PLC0415
     from flows.connections import NotConfigured  # noqa: PLC0415
+    from warehouse.backup import BadBackup  # noqa: PLC0415
     from warehouse.compact import CorruptLanding  # noqa: PLC0415
-    from warehouse.db import WarehouseBusy  # noqa: PLC0415
+    from warehouse.db import HalfRestored, WarehouseBusy  # noqa: PLC0415
 
     text = str(exc)
     match exc:
-        case questions.BadInput() | NotConfigured():
+        case questions.BadInput() | NotConfigured() | BadBackup():
             return text, BAD_INPUT
         case AuthRequired():
             return text, NEEDS_REAUTH
-        case ConnectorError() | CorruptLanding():
+        case ConnectorError() | CorruptLanding() | HalfRestored():
             return text, LOOK
         case WarehouseBusy():
             return f"{text} Wait for it to end, or end it, and try again.", LOOK
@@ -295,7 +299,7 @@ def _exit_code(state: Any) -> int:
     """Translate how a flow ended; a connection that waits for a person ends under that name, failed or not."""
     if state.name == "NeedsReauth":
         return NEEDS_REAUTH
-    return 0 if state.is_completed() else LOOK
+    return 0 if state.is_completed() and state.name != "Misconfigured" else LOOK
 
 
 @app.command()
@@ -309,12 +313,16 @@ def live(
     from flows.blocks import every_connection  # noqa: PLC0415
     from flows.live import live as keep  # noqa: PLC0415
 
-    chosen = [connection for connection in every_connection(names or None) if connection.keeps_alive]
+    def wanted() -> list[Connection]:
+        return [each for each in every_connection() if each.keeps_alive and (not names or each.name in names)]
+
+    every_connection(names or None)  # a name that there is not is said at once
+    chosen = wanted()
     if not chosen:
         raise questions.BadInput("There is no connection with a session to keep awake.")
     ended = _until_signalled()
     console.line(f"Keeping awake: {', '.join(connection.name for connection in chosen)}. Ctrl-C ends it.")
-    keep(_home(), chosen, ended, say=console.line)
+    keep(_home(), wanted, ended, say=console.line)
 
 
 @app.command()
@@ -332,6 +340,38 @@ def up(
     run(home, port, _until_signalled(), say=console.line)
 
 
+@app.command()
+def connect(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="ibkr_flex, ibkr_portal or kraken.")],
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="What to call it.")] = "",
+    given: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field that has a default, tier=pro say.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Store it in place of the one there is.")] = False,  # noqa: FBT002
+) -> None:
+    """Store a connection in Prefect, encrypted: its credentials are asked for, and not shown."""
+    from flows import surroundings  # noqa: PLC0415
+
+    surroundings.prefer(_home())
+    from flows import connecting  # noqa: PLC0415
+
+    connecting.block_of(kind)
+    named = name or kind.replace("_", "-")
+    connecting.require_free(named, may_replace=replace)
+    values: dict[str, Any] = dict(_pair(text) for text in given or ())
+    for field in list(connecting.wanted(kind, values)):
+        values[field.name] = typer.prompt(f"{field.title} ({field.description})", hide_input=field.is_secret)
+    connecting.save(kind, named, values, may_replace=replace)
+    console.line(f"Stored as {named}. fillhouse doctor tells whether it is as it must be.")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise questions.BadInput(f"--set takes FIELD=VALUE, and {text!r} has no =.")
+    return field, value
+
+
 def _until_signalled() -> threading.Event:
     """Give what Ctrl-C and SIGTERM set."""
     ended = threading.Event()
@@ -344,9 +384,10 @@ def _until_signalled() -> threading.Event:
 def renormalize() -> None:
     """Rebuild every table from the landed replies, without the network, and say what differs."""
     from flows import steps  # noqa: PLC0415
-    from warehouse import landing  # noqa: PLC0415
+    from warehouse import db, landing  # noqa: PLC0415
 
     home = _home()
+    db.refuse_half(home)
     if not landing.landed_files(home):
         raise questions.BadInput(f"Nothing has been landed in {home} yet: import or back-fill something first.")
     with steps.published(home):
@@ -363,6 +404,31 @@ def compact() -> None:
     console.line(
         f"{done.files_before} landed files before, {done.files_after} now; of days that are over, each is one."
     )
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A folder: a new one, or that of the last backup.")],
+    with_prefect: Annotated[  # noqa: FBT002
+        bool, typer.Option("--with-prefect", help="Prefect's database too: credentials, and the key to them.")
+    ] = False,
+) -> None:
+    """Bring a backup up to date; syncs may go on meanwhile."""
+    from flows import backups  # noqa: PLC0415
+
+    done, copied = backups.back_up(_home(), target, with_prefect=with_prefect, counted=console.counted)
+    console.backed_up(done, copied, with_prefect=with_prefect)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The folder of a backup.")],
+) -> None:
+    """Put a backup into an empty home: verified, and all of it or nothing."""
+    from flows import backups  # noqa: PLC0415
+
+    home = _home()
+    console.restored(home, backups.restore(source, home, counted=console.counted))
 
 
 class Form(StrEnum):
@@ -440,7 +506,7 @@ def status() -> None:
     from warehouse import db, publish  # noqa: PLC0415
 
     home, now = _home(), utc_now()
-    if not (home / db.READER).exists():
+    if not db.is_published(home):
         console.line(console.BEGIN)
         return
     with db.newest(home) as con:

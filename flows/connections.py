@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -108,7 +109,6 @@ def settings() -> Any:
         ibkr_portal_keep_alive: bool = True
         ibkr_portal_region: Region = Region.NORTH_AMERICA  # whose maintenance windows count
         ibkr_portal_maintenance: str = ""  # other windows: "sun-fri 00:15-01:45 America/New_York; ..."
-        notify: str = ""  # blocks that tell a person, as Prefect names them: "slack-webhook/desk, sendgrid-email/me"
         jitter: float = 10.0  # seconds a scheduled sync waits at most, so that not all the world asks at once
         kraken_name: str = "kraken"
         kraken_key: SecretStr | None = None
@@ -124,7 +124,9 @@ def settings() -> Any:
         wrong = "; ".join(f"FILLHOUSE_{str(error['loc'][0]).upper()}: {error['msg']}" for error in exc.errors())
         raise NotConfigured(f"A setting will not do. {wrong}.") from None
     except SettingsError as exc:
-        raise NotConfigured(f"A setting is not JSON, as it must be: {exc}.") from None
+        named = re.search(r'field "(\w+)"', str(exc))
+        which = f"FILLHOUSE_{named[1].upper()}" if named else "A setting"
+        raise NotConfigured(f"{which} is not JSON, as it must be: a list is written [20, 60].") from None
 
 
 def accounts_of(kind: str) -> dict[str, str]:
@@ -132,11 +134,6 @@ def accounts_of(kind: str) -> dict[str, str]:
     said = settings()
     named = f"{kind}_account" in said.model_fields_set or getattr(said, f"{kind}_key", None)
     return {getattr(said, f"{kind}_name"): getattr(said, f"{kind}_account")} if named else {}
-
-
-def notified_blocks() -> list[str]:
-    """Name the notification blocks that FILLHOUSE_NOTIFY lists."""
-    return [name.strip() for name in settings().notify.split(",") if name.strip()]
 
 
 def most_jitter() -> float:
@@ -163,7 +160,11 @@ def connections(names: Sequence[str] | None = None, stored: Iterable[Connection]
 def from_environment() -> list[Connection]:
     """Give the connections that the variables describe."""
     said = settings()
-    return [*_ibkr_flex_of(said), *_ibkr_portal_of(said), *_kraken_of(said)]
+    found = [*_ibkr_flex_of(said), *_ibkr_portal_of(said), *_kraken_of(said)]
+    counted = Counter(connection.name for connection in found)
+    if twice := sorted(name for name, times in counted.items() if times > 1):
+        raise NotConfigured(f"Two connections are called {', '.join(twice)}: give one another name.")
+    return found
 
 
 def _ibkr_flex_of(said: Any) -> list[Connection]:
@@ -229,8 +230,6 @@ def ibkr_portal(
     from connectors.ibkr_portal.endpoints import Credentials  # noqa: PLC0415
     from connectors.ibkr_portal.maintenance import REGIONS, of  # noqa: PLC0415
 
-    if certificate is not None and not certificate.expanduser().is_file():
-        raise NotConfigured(f"The connection {name}: there is no certificate {certificate}.")
     try:
         windows = REGIONS.get(maintenance) or of(maintenance)
     except ValueError as exc:

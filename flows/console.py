@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,14 +17,17 @@ if TYPE_CHECKING:
     import duckdb
 
     from connectors.checkup import Finding
+    from flows.backups import Restored
     from flows.importing import Imported
     from flows.proofs import Family, Proof, Reply, Revision
     from flows.questions import Row
+    from warehouse.backup import Backup
     from warehouse.load import Loaded
 
 ROWS_AT_ONCE = 5000
 PIPE_WIDTH = 160  # a line's length where there is no terminal to ask
 GUTTER = 2
+SECONDS_BETWEEN = 5.0  # two lines about how far something is
 NO_CLOCK = datetime(1970, 1, 1, tzinfo=UTC)  # where a reply does not say when it was written
 BEGIN = """Nothing has been loaded yet. To begin:
   fillhouse import --broker ibkr_flex FILE...   a Flex statement you have downloaded
@@ -104,6 +108,43 @@ def _counts(loaded: Sequence[Loaded]) -> str:
         said.append(f"{entries} ledger entries read, {new} of them new")
     gaps = [gap for one in loaded for gap in one.gaps]
     return "; ".join([*said, *([f"gap: {'; '.join(gaps)}"] if gaps else [])])
+
+
+def counted(files: Sequence[str]) -> Iterator[str]:
+    """Give files one by one, and say every few seconds how many are done."""
+    said = time.monotonic()
+    for done, file in enumerate(files):
+        if time.monotonic() - said > SECONDS_BETWEEN:
+            said = time.monotonic()
+            aside(f"{done} of {len(files)} files.")
+        yield file
+
+
+def backed_up(done: Backup, copied: int, *, with_prefect: bool) -> None:
+    """Print what a backup holds, and what it does not."""
+    line(f"{done.folder}: {_content(done)}; {copied} of them copied now.")
+    if with_prefect:
+        line(
+            "Prefect's database is in it, with credentials and the key to them: keep it as safe as those. .env is not."
+        )
+    else:
+        line("Not in it, since they hold credentials: .env, and Prefect's own files (--with-prefect).")
+
+
+def restored(home: Path, done: Restored) -> None:
+    """Print what came back, and what to do next."""
+    line(f"{home}: {_content(done.backup)}, verified; as of {done.backup.made_at:%Y-%m-%d %H:%M:%S} UTC.")
+    if done.recovered:
+        line(f"{done.recovered} conversations that had been landed were loaded now.")
+    if done.with_prefect:
+        line("Prefect's database is back, with its credentials.")
+    if done.kept_prefect:
+        line("Prefect's database was left as it is: there was one already.")
+    line("The next sync goes on from there. fillhouse doctor tells whether its credentials are here.")
+
+
+def _content(backup: Backup) -> str:
+    return f"{len(backup.files)} files, {backup.size / 1e6:.1f} MB"
 
 
 def answer(cursor: duckdb.DuckDBPyConnection, file: TextIO | None = None) -> None:
@@ -195,7 +236,7 @@ def _section(title: str, rows: Sequence[Row], columns: Sequence[str] | None = No
 TERMS = ("row_key", "version", "signed_qty", "last_px")
 MEMBER = (*TERMS, "exec_type", "commission", "comm_currency", "taxes", "stands", "ended_by", "finding")
 AS_FILL = (*TERMS, "fill_commission", "fill_comm_currency", "fill_taxes", "status")
-PAST = (*TERMS, "commission", "comm_currency", "taxes", "last_changed_at", "superseded_at")
+PAST = (*TERMS, "commission", "comm_currency", "taxes", "status", "last_changed_at", "superseded_at")
 
 
 def family(found: Family) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
@@ -20,7 +22,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Crashed
 
-from flows import alerts, blocks
+from flows import alerts, blocks, form
 from flows.policy import WORK_POOL
 
 FILE = "prefect.yaml"
@@ -37,7 +39,7 @@ def register() -> None:
     make_pool()
     blocks.register()
     deploy()
-    alerts.register()
+    alerts.register(alerts.notified())
 
 
 def make_pool() -> None:
@@ -54,6 +56,7 @@ def deploy() -> None:
     """Have Prefect read `prefect.yaml`; the runs will work in the present folder, where `.env` is."""
     told = subprocess.run(  # noqa: S603  (Prefect's own command)
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(described_in())],
+        env=os.environ | {"PWD": str(Path.cwd())},  # which prefect.yaml takes for the folder of the runs
         capture_output=True,
         text=True,
         check=False,
@@ -61,6 +64,17 @@ def deploy() -> None:
     if told.returncode:
         lines = (told.stderr or told.stdout).strip().splitlines()
         raise NotDeployed(lines[-1] if lines else f"prefect deploy ended with {told.returncode}")
+    offer(blocks.known_names())
+
+
+def offer(names: Sequence[str]) -> None:
+    """Offer these connections in the run forms."""
+    with get_client(sync_client=True) as client:
+        ours = client.read_deployments(work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL])))
+        for deployment in ours:
+            schema = form.offering(dict(deployment.parameter_openapi_schema or {}), names)
+            if schema is not None:
+                client.update_deployment(deployment.id, DeploymentUpdate(parameter_openapi_schema=schema))
 
 
 def described_in() -> Path:

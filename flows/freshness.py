@@ -34,11 +34,12 @@ class Reach:
     verified_since: datetime
     verified_until: datetime  # without a gap
     newest: datetime
+    is_read: bool = True  # the login, or a setting, still names the account
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """A channel of a connection, over all its accounts: the one that reaches least far speaks for them."""
+    """A channel of a connection, over all accounts that are read: the one that reaches least far speaks for them."""
 
     connection: str
     source: str
@@ -53,7 +54,7 @@ class Freshness:
 def judge(reaches: Iterable[Reach], promises: Mapping[str, Promise], now: datetime) -> list[Freshness]:
     """Judge every channel by its connection's promise at a moment (aware); in the order in which they came."""
     by_channel: dict[tuple[str, str], list[Reach]] = {}
-    for reach in reaches:
+    for reach in (each for each in reaches if each.is_read):
         by_channel.setdefault((reach.connection, reach.source), []).append(reach)
     newest = {channel: min(reach.newest for reach in told) for channel, told in by_channel.items()}
     return [_judged(told, promises.get(connection), newest, now) for (connection, _), told in by_channel.items()]

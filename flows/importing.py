@@ -48,14 +48,15 @@ def import_files(
 def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: bytes, account: str | None) -> Imported:
     moment = utc_now()
     reply = Reply(landing.new_id(moment), endpoint, body, moment, account)
-    sha256 = hashlib.sha256(body).hexdigest()
-    with db.writer(home) as con:
-        if _is_known(con, broker.name, sha256, account):
-            return Imported(path, already=True)
-        conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(moment), moment)
-        conversation.open({"flow": IMPORTED, "account": account, "file": path.name})
-        with ThreadPoolExecutor(max_workers=1) as pool:  # landing is compressing and waiting for the disk
-            landed = pool.submit(_land_file, conversation, path.name, reply, sha256)
+    with ThreadPoolExecutor(max_workers=1) as beside:  # hashes while DuckDB opens, lands while we read
+        hashing = beside.submit(hashlib.sha256, body)
+        with db.writer(home) as con:
+            sha256 = hashing.result().hexdigest()
+            if _is_known(con, broker.name, sha256, account):
+                return Imported(path, already=True)
+            conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(moment), moment)
+            conversation.open({"flow": IMPORTED, "account": account, "file": path.name})
+            landed = beside.submit(_land_file, conversation, path.name, reply, sha256)
             try:
                 said = broker.normalize([*context_of(con, home, broker, moment), reply])
             except ConnectorError:
@@ -63,7 +64,7 @@ def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: 
                 conversation.withdraw()
                 raise
             landed.result()
-        loaded = settle(con, home, conversation.landed, said).loaded
+            loaded = settle(con, home, conversation.landed, said).loaded
     is_listing = endpoint in broker.reference_endpoints
     return Imported(path, loaded=loaded, names=said.instruments.height if is_listing else None)
 

@@ -11,14 +11,15 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from connectors.registry import connector
-from flows import policy, steps, sync, timing
+from flows import policy, steps, sync, timing, turns
 from flows.blocks import every_connection
 from flows.connections import Connection, home, most_jitter
-from flows.form import NONE, ConnectionName
+from flows.form import NONE
 from flows.naming import run_name
 from flows.report import Summary
 from flows.sync import Plan
 from flows.talk import Question
+from warehouse import connections as states
 from warehouse import coverage
 from warehouse.coverage import Asked
 
@@ -27,7 +28,7 @@ LONG_AGO = timedelta(days=31)  # what was asked in vain before is for a backfill
 
 
 @flow(name="incremental", flow_run_name=run_name, persist_result=False)
-def incremental(connections: list[ConnectionName] = NONE) -> Any:
+def incremental(connections: list[str] = NONE) -> Any:
     """Fetch what is new since the last sync, and close gaps behind it; "sync now" is this flow, too.
 
     Args:
@@ -41,7 +42,7 @@ def incremental(connections: list[ConnectionName] = NONE) -> Any:
         timing.wait(policy.jitter(str(flow_run.id), most_jitter()))
     with steps.published(where):
         recovered = steps.recover(where)
-        outcomes = tuple(sync.sync(where, connection, planned, insists=insists) for connection in chosen)
+        outcomes = turns.bring(where, chosen, planned, insists=insists)
     asked = policy.span(None, None, now, is_open_always=True)
     return sync.ended(Summary(str(flow_run.id), asked, outcomes, recovered))
 
@@ -57,10 +58,8 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
     wanted = Asked(first, end.until, end.is_up_to_now)
     wanted = sync.within_reach(broker, wanted, moment)
     parts = sync.missing(con, connection, wanted)
-    if not broker.is_open_always and coverage.was_asked_since(
-        con, connection.name, end.until, moment - policy.PATIENCE
-    ):
-        parts = [part for part in parts if part.until < end.until]  # the last day's statement was not ready just now
+    if not broker.is_open_always and _was_not_ready(con, connection, end.until, moment):
+        parts = [part for part in parts if part.until < end.until]
     overlapping = [Asked(max(part.since - broker.overlap, wanted.since), part.until) for part in parts]
     windows = sync.cut(broker, connection, overlapping)
     names_since = moment - sync.NAMES_LAST
@@ -72,6 +71,13 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
         wants_names=broker.reference is not None
         and not coverage.has_answer_since(con, connection.kind, broker.reference_endpoints, names_since),
     )
+
+
+def _was_not_ready(con: duckdb.DuckDBPyConnection, connection: Connection, until: datetime, moment: datetime) -> bool:
+    """Tell whether the last day was asked for just now, and only patience helps: no login, and no setting."""
+    known = states.state_of(con, connection.name)
+    helps = known is None or (known.key == connection.key and known.state in policy.PATIENCE_HELPS)
+    return helps and coverage.was_asked_since(con, connection.name, until, moment - policy.PATIENCE)
 
 
 def _was_scheduled() -> bool:

@@ -7,21 +7,22 @@ does harm: it is left alone until a check, of `reauth-check` or of a sync, has f
 from __future__ import annotations
 
 import logging
+import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from connectors import http
 from connectors.errors import ConnectorError, Transient
 from connectors.nonces import Nonces
 from connectors.registry import connector
 from flows import locks, talk, timing
-from flows.connections import Connection
+from flows.connections import Connection, NotConfigured
 from flows.policy import State
 from warehouse import connections as states
 from warehouse import db
@@ -43,32 +44,68 @@ class Kept:
 
 def live(
     where: Path,
-    chosen: Sequence[Connection],
+    look: Callable[[], Iterable[Connection]],
     ended: threading.Event,
     *,
     clock: Callable[[], datetime] = timing.utc_now,
     say: Callable[[str], None] = log.info,
 ) -> None:
-    """Keep sessions awake until `ended`; one process a gateway does so, others say that it is being done."""
-    with ExitStack() as held:
-        kept = [Kept(each) for each in chosen if each.keeps_alive and _is_ours(where, each, held, say)]
-        while kept and not ended.is_set():
-            for each in kept:
+    """Keep sessions awake until `ended`; before each round, `look` says of which connections.
+
+    One process a gateway does so, whatever its connections are called; others say that it is being done.
+    """
+    kept: dict[str, Kept] = {}
+    with ExitStack() as every_lock:
+        locked: dict[str, ExitStack] = {}
+        busy: set[str] = set()
+        while True:
+            wanted = _wanted(look, kept.values(), say)
+            for gateway in kept.keys() - wanted.keys():
+                say(f"{kept.pop(gateway).connection.name} is no longer to be kept awake.")
+                locked.pop(gateway).close()
+            for gateway, connection in wanted.items():
+                if gateway in kept:
+                    kept[gateway].connection = connection
+                elif (lock := _taken(where, gateway)) is not None:
+                    locked[gateway] = every_lock.enter_context(lock)
+                    kept[gateway] = Kept(connection)
+                elif gateway not in busy:
+                    say(f"{connection.name} is kept awake by another process.")
+            busy = wanted.keys() - kept.keys()
+            if ended.is_set():
+                return
+            for each in kept.values():
                 tickle(where, each, clock=clock, say=say)
             ended.wait(CADENCE)
 
 
-def _is_ours(where: Path, connection: Connection, held: ExitStack, say: Callable[[str], None]) -> bool:
-    """Take a gateway for this process, unless its tickler is another one."""
-    if connector(connection.kind).keep_alive is None:
-        return False
-    lock: FileLock = locks.alone(where, f"live-{connection.name}")
+def gateway_of(connection: Connection) -> str:
+    """Name the gateway that a connection talks to, so that a lock can be called so."""
+    return re.sub(r"\W+", "-", str(connection.credentials.base_url)).strip("-")
+
+
+def _wanted(
+    look: Callable[[], Iterable[Connection]], kept: Iterable[Kept], say: Callable[[str], None]
+) -> dict[str, Connection]:
+    """Give the connections that are to be kept awake, one a gateway; where that cannot be found out, those that are."""
     try:
-        held.enter_context(lock.acquire(timeout=0))
+        found = [each for each in look() if each.keeps_alive and connector(each.kind).keep_alive is not None]
+    except NotConfigured:
+        found = []
+    except Exception as exc:  # noqa: BLE001  (Prefect's server is away for a moment: what holds a session goes on)
+        say(f"Which connections there are cannot be found out: {type(exc).__name__}: {exc}")
+        found = [each.connection for each in kept]
+    return {gateway_of(each): each for each in reversed(found)}
+
+
+def _taken(where: Path, gateway: str) -> ExitStack | None:
+    """Take a gateway for this process, unless its tickler is another one."""
+    held = ExitStack()
+    try:
+        held.enter_context(locks.alone(where, f"live-{gateway}").acquire(timeout=0))
     except Timeout:
-        say(f"{connection.name} is kept awake by another process.")
-        return False
-    return True
+        return None
+    return held
 
 
 def tickle(
@@ -76,21 +113,32 @@ def tickle(
 ) -> None:
     """Tickle a session that the last check found ready; one that no longer is, is left to the next check."""
     connection = kept.connection
-    with db.writer(where) as con:
-        known = states.state_of(con, connection.name)
-    if (
-        known is None
-        or known.state != State.ACTIVE
-        or (kept.gave_up_at is not None and known.checked_at <= kept.gave_up_at)
-    ):
-        return
-    error = _tickled(where, connection, clock)
+    error: Exception | None
+    try:
+        if not _is_ready(where, kept):
+            return
+        error = _tickled(where, connection, clock)
+    except Exception as exc:  # noqa: BLE001  (whatever it is, a stumble; the sessions of others are kept awake)
+        error = exc
     kept.gave_up_at = None
     kept.stumbles = kept.stumbles + 1 if error is not None else 0
-    if error is None or (isinstance(error, Transient) and kept.stumbles < MOST_STUMBLES):
+    may_pass = isinstance(error, Transient) or not isinstance(error, ConnectorError)
+    if error is None or (may_pass and kept.stumbles < MOST_STUMBLES):
         return
     kept.stumbles, kept.gave_up_at = 0, clock()
-    say(f"{connection.name} is no longer kept awake, until a check finds it ready. {error}")
+    said = error if isinstance(error, ConnectorError) else f"{type(error).__name__}: {error}"
+    say(f"{connection.name} is no longer kept awake, until a check finds it ready. {said}")
+
+
+def _is_ready(where: Path, kept: Kept) -> bool:
+    """Tell whether the last check found a session ready, and none has found it otherwise since it was given up."""
+    with db.newest(where) as con:
+        known = states.state_of(con, kept.connection.name)
+    return (
+        known is not None
+        and known.state == State.ACTIVE
+        and (kept.gave_up_at is None or known.checked_at > kept.gave_up_at)
+    )
 
 
 class Unkept:
@@ -104,9 +152,9 @@ class Unkept:
 def _tickled(where: Path, connection: Connection, clock: Callable[[], datetime]) -> ConnectorError | None:
     """Tickle once, at the pace that all processes keep; gives what went wrong."""
     broker = connector(connection.kind)
-    assert broker.keep_alive is not None  # noqa: S101  (`_is_ours` looked)
+    assert broker.keep_alive is not None  # noqa: S101  (`_wanted` looked)
     try:
-        with http.client(broker.limits, certificate=talk.certificate_of(connection.credentials)) as client:
+        with talk.client_of(broker, connection.credentials) as client:
             http.converse(
                 broker.keep_alive(connection.credentials),
                 client=client,

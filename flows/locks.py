@@ -12,14 +12,23 @@ from filelock import FileLock, Timeout
 from flows.timing import utc_now
 
 
+class InUse(Exception):
+    """Another run holds it just now."""
+
+
 @contextmanager
-def holding(home: Path, name: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a connection, or a key, alone; while another run holds it, say who does, and wait."""
+def holding(home: Path, name: str, say: Callable[[str], None], *, waits: bool = True) -> Iterator[None]:
+    """Hold a connection, or a key, alone; while another run holds it, say who does, and wait.
+
+    Raises `InUse` instead where it `waits` for nobody.
+    """
     lock = alone(home, name)
     holder = home / "locks" / f"{name}.holder"
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not waits:
+            raise InUse(name) from None
         say(f"{name} is in use by {_read_text(holder) or 'another run'}: waiting for it to end.")
         lock.acquire()
     try:
@@ -28,6 +37,14 @@ def holding(home: Path, name: str, say: Callable[[str], None]) -> Iterator[None]
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def require_free(home: Path, name: str) -> None:
+    """Raise `InUse` where another run holds it just now."""
+    try:
+        alone(home, name).acquire(timeout=0).lock.release()
+    except Timeout:
+        raise InUse(name) from None
 
 
 def _read_text(path: Path) -> str:

@@ -48,7 +48,16 @@ class State(StrEnum):
     NEEDS_REAUTH = "needs_reauth"
 
 
+class FoundBy(StrEnum):
+    """What found a connection in its state: the question whether its session is ready, or what was asked of it then."""
+
+    PREFLIGHT = "preflight"
+    SYNC = "sync"
+
+
 MILDEST_FIRST = tuple(State)
+PATIENCE_HELPS = frozenset({State.ACTIVE, State.DEGRADED})
+NOT_OVER = frozenset({State.DEGRADED, State.MISCONFIGURED, State.NEEDS_REAUTH})  # by itself, without an answer
 ENDINGS = {
     State.ACTIVE: "Completed",
     State.RATE_LIMITED: "RateLimited",
@@ -81,13 +90,16 @@ class Outcome:
     totals: Totals = field(default_factory=Totals)
     gaps: tuple[str, ...] = ()
     news: tuple[Told, ...] = ()  # of what was brought, the newest
+    is_broken: bool = False  # in a way that nobody foresaw: what state it is in is not known
 
     @property
     def fails(self) -> bool:
-        """Tell whether the run is to be red: somebody must act, and has not been told yet; or its question is wrong."""
+        """Tell whether the run is to be red: somebody must act, and has not been told yet; or a question, or we, are wrong."""
         if self.is_recalled:
             return False
-        return self.state is State.MISCONFIGURED or (self.state is State.NEEDS_REAUTH and self.entered)
+        return (
+            self.is_broken or self.state is State.MISCONFIGURED or (self.state is State.NEEDS_REAUTH and self.entered)
+        )
 
 
 def worth_retrying(error: object) -> bool:
@@ -132,8 +144,31 @@ def is_silent(before: KnownState, key: str, now: datetime, *, tells_itself: bool
 
 
 def is_healed_by_login(before: KnownState) -> bool:
-    """Tell whether a session that is ready ends a connection's trouble; any other is the next sync's to end."""
-    return before.state in (State.ACTIVE, State.NEEDS_REAUTH)
+    """Tell whether a session that is ready ends a connection's trouble: silence that is over, and what a preflight has met.
+
+    Any other is the next sync's to end.
+    """
+    return before.state in (State.ACTIVE, State.NEEDS_REAUTH, State.RATE_LIMITED) or (
+        before.found_by == FoundBy.PREFLIGHT
+    )
+
+
+def found_by(before: KnownState | None, state: State, step: FoundBy) -> FoundBy:
+    """Tell what has found a connection in its state: trouble that a sync has met is not a preflight's while it lasts."""
+    lasts = before is not None and before.state == state and before.found_by == FoundBy.SYNC
+    return FoundBy.SYNC if lasts else step
+
+
+def broken(connection: str, exc: Exception) -> Outcome:
+    """Give what is known of a connection when something happened that nobody foresaw."""
+    return Outcome(
+        connection=connection,
+        state=State.DEGRADED,
+        entered=False,
+        is_broken=True,
+        reason=f"This was not foreseen: {type(exc).__name__}: {exc}",
+        remedy="The log of the run tells more; the next run tries again.",
+    )
 
 
 def notice_of(expires_on: date | None, today: date) -> int | None:
@@ -155,7 +190,7 @@ def retry_at(error: ConnectorError | None, moment: datetime) -> datetime | None:
 
 def worst(outcomes: Sequence[Outcome]) -> Outcome:
     """Pick the outcome that a run over several connections is named after."""
-    return max(outcomes, key=lambda outcome: (outcome.fails, MILDEST_FIRST.index(outcome.state)))
+    return max(outcomes, key=lambda outcome: (outcome.is_broken, outcome.fails, MILDEST_FIRST.index(outcome.state)))
 
 
 def jitter(run_id: str, most: float) -> float:

@@ -38,7 +38,35 @@ order by
     account
 """
 
+# An account is no longer read when it used to be asked for by name, and the latest conversation that went well did not.
 CHANNELS = """
+with asked as (
+    select distinct
+        told.connection,
+        told.account,
+        answer.conversation_id
+    from coverage as told
+    inner join exchanges as answer
+        on answer.exchange_id = told.exchange_id
+        and answer.status is not null
+    inner join exchanges as header
+        on header.conversation_id = answer.conversation_id
+        and header.kind = 'opened'
+    where list_contains(json_extract_string(answer.request, '$.params.*'), told.account)
+        or json_extract_string(header.note, '$.account') = told.account
+),
+
+latest as (
+    select
+        connection,
+        arg_max(conversation_id, answered_at) as conversation_id
+    from exchanges
+    where kind = 'closed'
+        and json_extract_string(note, '$.verdict') = 'ok'
+        and conversation_id in (select conversation_id from asked)
+    group by connection
+)
+
 select
     reached.connection,
     reached.source,
@@ -51,7 +79,21 @@ select
         where told.connection = reached.connection
             and told.source = reached.source
             and told.account is not distinct from reached.account
-    ) as newest
+    ) as newest,
+    not exists (
+        select 1
+        from asked
+        inner join latest on latest.connection = asked.connection
+        where asked.connection = reached.connection
+            and asked.account = reached.account
+    )
+    or exists (
+        select 1
+        from asked
+        inner join latest on latest.conversation_id = asked.conversation_id
+        where asked.connection = reached.connection
+            and asked.account = reached.account
+    ) as is_read
 from watermarks as reached
 order by
     reached.connection,

@@ -9,10 +9,10 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows import changes, policy, steps, sync, timing
+from flows import changes, policy, steps, sync, timing, turns
 from flows.blocks import every_connection
 from flows.connections import Connection, home
-from flows.form import NONE, ConnectionName
+from flows.form import NONE
 from flows.naming import run_name
 from flows.report import Summary
 from warehouse import connections as states
@@ -20,7 +20,7 @@ from warehouse import db
 
 
 @flow(name="reauth-check", flow_run_name=run_name, persist_result=False)
-def reauth_check(connections: list[ConnectionName] = NONE) -> Any:
+def reauth_check(connections: list[str] = NONE) -> Any:
     """Find out whether each connection is ready, before the next sync needs it, and say what a person must do.
 
     Args:
@@ -30,25 +30,22 @@ def reauth_check(connections: list[ConnectionName] = NONE) -> Any:
     where, now = home(), timing.utc_now()
     chosen = every_connection(connections)
     with steps.published(where, now=False):
-        outcomes = tuple(sync.check(where, connection) for connection in chosen)
         for connection in chosen:
-            warn_of_expiry(where, connection, now.date())
+            due_notice(where, connection, now.date())
+        outcomes = turns.check(where, chosen)
     return sync.ended(Summary(str(flow_run.id), policy.span(None, None, now, is_open_always=True), outcomes))
 
 
-def warn_of_expiry(where: Path, connection: Connection, today: date) -> None:
-    """Say 30, 7 and 1 days ahead that a token expires, each once."""
-    ahead = due_notice(where, connection, today)
-    if ahead is not None and connection.expires_on is not None:
-        changes.tell_expiry(connection.name, connection.expires_on, ahead)
-
-
 def due_notice(where: Path, connection: Connection, today: date) -> int | None:
-    """Note which warning is to be given now, in days ahead; None if it was given. A renewed token is no longer spoken of."""
+    """Note 30, 7 and 1 days ahead that a token expires, each once; gives the days, None where there is nothing to tell.
+
+    A renewed token is no longer spoken of.
+    """
     ahead = policy.notice_of(connection.expires_on, today)
     with db.writer(where) as con:
         states.forget_expiry(con, connection.name, connection.expires_on)
         if connection.expires_on is None or ahead is None:
             return None
-        is_news = states.note_expiry(con, connection.name, connection.expires_on, ahead, timing.utc_now())
+        news = changes.of_expiry(connection.name, connection.expires_on, ahead)
+        is_news = states.note_expiry(con, connection.name, connection.expires_on, ahead, timing.utc_now(), news)
     return ahead if is_news else None

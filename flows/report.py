@@ -15,6 +15,7 @@ HEADINGS = (
 )  # fmt: skip
 NEWS = ("UTC", "account", "symbol", "side", "quantity", "price", "commission", "what", "id")
 MOST_GAPS = 20
+BROKEN = "Failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Summary:
     @property
     def name(self) -> str:
         """Give the name of the run's final state."""
-        return ENDINGS[self.worst.state]
+        return BROKEN if self.worst.is_broken else ENDINGS[self.worst.state]
 
     def lines(self) -> list[str]:
         """Say it in lines: one a connection, then what to do."""
@@ -90,15 +91,26 @@ class Intent:
 
 
 def _lines(outcome: Outcome) -> list[str]:
-    totals = outcome.totals
     covered = f"Already covered up to {outcome.covered_until:%Y-%m-%d %H:%M:%S}. " if outcome.covered_until else ""
-    brought = (
-        f"{outcome.connection}: {outcome.state}. {covered}{outcome.windows} windows, {totals.rows:,} rows: "
+    brought = f"{outcome.connection}: {outcome.state}. {covered}{_brought(outcome)}"
+    return [brought, _trouble(outcome)] if outcome.reason else [brought]
+
+
+def _brought(outcome: Outcome) -> str:
+    """Say what was brought; where nothing was asked for, only that."""
+    totals = outcome.totals
+    if outcome.is_recalled or not (outcome.windows or totals.requests or outcome.gaps):
+        return "No fills were asked for."
+    return (
+        f"{_count(outcome.windows, 'window')}, {_count(totals.rows, 'row')}: "
         f"{totals.added:,} added, {totals.revised:,} revised, {totals.cancelled:,} cancelled, "
-        f"{totals.rejected:,} rejected; {len(outcome.gaps)} gaps; {totals.requests} requests, "
+        f"{totals.rejected:,} rejected; {_count(len(outcome.gaps), 'gap')}; {_count(totals.requests, 'request')}, "
         f"{totals.waited_seconds:.0f} s waited."
     )
-    return [brought, _trouble(outcome)] if outcome.reason else [brought]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _trouble(outcome: Outcome) -> str:

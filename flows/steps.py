@@ -87,6 +87,7 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         nothing_there=policy.nothing_there(first["connector"], footer.get("code")),
         account=header.get("account"),
         channels=broker.channels,
+        beyond_reach=broker.beyond_reach,
     )
     return Settled(load(con, batch, run), error)
 
@@ -235,7 +236,7 @@ def renormalize(home: Path) -> rebuild.Rebuilt:
     Most of the replay needs no lock. What is loaded in the meantime is replayed under it, so nothing falls between.
     """
     recover(home)
-    with rebuild.beside(home) as con:
+    with db.landing_kept(home), rebuild.beside(home) as con:  # else what is being read could be gathered elsewhere
         with db.locked(home):
             wanted = rebuild.loaded_conversations(home)
         done = _replay(con, home, wanted)

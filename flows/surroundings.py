@@ -70,8 +70,8 @@ def configured_api() -> str | None:
 
 
 def has_own_prefect() -> bool:
-    """Tell whether the user has set up a Prefect of their own; running any `prefect` command leaves a folder, but no profile."""
-    return (Path.home() / OWN_PREFECT / "profiles.toml").exists() or (Path.home() / OWN_PREFECT / "prefect.db").exists()
+    """Tell whether the user has set up a Prefect of their own; merely running `prefect` leaves a folder, but no profile."""
+    return (Path.home() / OWN_PREFECT / "profiles.toml").exists()
 
 
 def running_api(home: Path) -> str | None:
@@ -94,9 +94,9 @@ def _holder(home: Path) -> Path:
     return home / "locks" / f"{UP}.holder"
 
 
-def of_server(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give a server's environment: the given one, with our defaults behind it."""
-    return SERVER | dict(environment)
+def of_server(environment: Mapping[str, str], api: str) -> dict[str, str]:
+    """Give a server's environment: the given one, with our defaults behind it; its UI must be told where it is."""
+    return SERVER | {"PREFECT_UI_API_URL": api} | dict(environment)
 
 
 def of_worker(environment: Mapping[str, str], api: str) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,9 +19,9 @@ from connectors.connector import Connector
 from connectors.errors import ConnectorError
 from connectors.registry import connector
 from connectors.wire import Window
-from flows import aftermath, locks, policy, steps, talk, tasks, timing
+from flows import locks, policy, steps, talk, tasks, timing
 from flows.connections import Connection, retry_delays
-from flows.policy import Outcome, State
+from flows.policy import FoundBy, Outcome, State
 from flows.progress import Shown
 from flows.report import Summary
 from flows.talk import About, Question, Way
@@ -53,27 +54,38 @@ def ended(summary: Summary) -> Any:
     return ending(name=summary.name, message=summary.message(), data=summary)
 
 
-def sync(where: Path, connection: Connection, planned: Planner, *, insists: bool = True) -> Outcome:
+def sync(where: Path, connection: Connection, planned: Planner, *, insists: bool = True, waits: bool = True) -> Outcome:
     """Ask one connection for what is missing. Two runs over one connection take turns, so the second finds it done.
 
-    Where a person must act first, a run that does not insist ends at once, without a request.
+    Where a person must act first, a run that does not insist ends at once, without a request. One that `waits` for nobody
+    raises `InUse` instead.
     """
-    with locks.holding(where, connection.name, get_run_logger().info):
+    with _held(where, connection, waits=waits):
         before = _state_before(where, connection.name)
         if before and _is_silent(connection, before, insists=insists):
             return _still_so(connection.name, before)
         with db.writer(where) as con:
             plan = planned(con, connection, timing.utc_now())
+        if before and _has_nothing_to_tell(connection, before, plan):
+            return _still_so(connection.name, before)
         unready = check_session(where, connection)
         if unready is not None:
             plan = replace(plan, questions=())
         errors, loaded = _bring(where, connection, plan) if unready is None else ([unready], 0)
         error, moment = policy.worst_error(errors), timing.utc_now()
         if loaded or error is not None or connector(connection.kind).preflight:
-            _record(where, connection, error, moment, success=error is None)
-        outcome = _outcome(where, connection, plan, before=before, error=error, moment=moment)
-    aftermath.tell(where, outcome)
-    return outcome
+            step = FoundBy.SYNC if unready is None else FoundBy.PREFLIGHT
+            _record(where, connection, before, error, moment, step)
+        return _outcome(where, connection, plan, before=before, error=error, moment=moment)
+
+
+@contextmanager
+def _held(where: Path, connection: Connection, *, waits: bool) -> Iterator[None]:
+    """Hold a connection, alone. Raises `InUse` where it, or the key it shares with others, is in use, and nobody waits."""
+    with locks.holding(where, connection.name, get_run_logger().info, waits=waits):
+        if not waits and connector(connection.kind).is_one_at_a_time:
+            locks.require_free(where, connection.key)
+        yield
 
 
 def _bring(where: Path, connection: Connection, plan: Plan) -> tuple[list[ConnectorError], int]:
@@ -87,20 +99,18 @@ def _bring(where: Path, connection: Connection, plan: Plan) -> tuple[list[Connec
 def check(where: Path, connection: Connection) -> Outcome:
     """Find out how a connection is, and record it: where the broker has a session, by asking; else by what is known.
 
-    A session that is ready says nothing of trouble that came from elsewhere.
+    A session that is ready says nothing of trouble that a sync has met. Raises `InUse` where another run is asking.
     """
-    with locks.holding(where, connection.name, get_run_logger().info):
+    if connector(connection.kind).preflight is None:
+        return recalled(where, connection)
+    with _held(where, connection, waits=False):
         before = _state_before(where, connection.name)
         if before and _is_silent(connection, before, insists=False):
             return _still_so(connection.name, before)
-        if connector(connection.kind).preflight is None:
-            return (
-                _still_so(connection.name, before) if before else Outcome(connection.name, State.ACTIVE, entered=False)
-            )
         error, moment = check_session(where, connection, About.LOOK), timing.utc_now()
         if error is None and before is not None and not policy.is_healed_by_login(before):
             return _still_so(connection.name, before)
-        _record(where, connection, error, moment, success=False)
+        _record(where, connection, before, error, moment, FoundBy.PREFLIGHT)
         state = policy.state_after(error)
         return Outcome(
             connection=connection.name,
@@ -110,6 +120,14 @@ def check(where: Path, connection: Connection) -> Outcome:
             remedy=error.remedy if error else "",
             retry_at=policy.retry_at(error, moment),
         )
+
+
+def recalled(where: Path, connection: Connection) -> Outcome:
+    """Say how a connection was when it was last asked; one that was not is taken to be well."""
+    before = _state_before(where, connection.name)
+    if before is None:
+        return Outcome(connection.name, State.ACTIVE, entered=False, is_recalled=True)
+    return _still_so(connection.name, before)
 
 
 def check_session(where: Path, connection: Connection, about: About = About.SESSION) -> ConnectorError | None:
@@ -122,18 +140,25 @@ def check_session(where: Path, connection: Connection, about: About = About.SESS
 
 
 def _record(
-    where: Path, connection: Connection, error: ConnectorError | None, moment: datetime, *, success: bool
+    where: Path,
+    connection: Connection,
+    before: KnownState | None,
+    error: ConnectorError | None,
+    moment: datetime,
+    step: FoundBy,
 ) -> None:
-    """Record how a connection is at a moment."""
+    """Record how a step found a connection at a moment; a sync that met no trouble is a success."""
+    state = policy.state_after(error)
     tasks.record_state(
         where,
         connection.name,
         connection.kind,
         connection.key,
-        policy.state_after(error),
+        state,
         error=error,
         moment=moment,
-        success=success,
+        success=error is None and step is FoundBy.SYNC,
+        found_by=policy.found_by(before, state, step),
     )
 
 
@@ -172,6 +197,11 @@ def _is_silent(connection: Connection, before: KnownState, *, insists: bool) -> 
     """Tell whether this connection is left alone for now."""
     tells_itself = connector(connection.kind).preflight is not None
     return policy.is_silent(before, connection.key, timing.utc_now(), tells_itself=tells_itself, insists=insists)
+
+
+def _has_nothing_to_tell(connection: Connection, before: KnownState, plan: Plan) -> bool:
+    """Tell whether a run asks nothing, and so cannot know that trouble is over which does not end by itself."""
+    return not plan.questions and connector(connection.kind).preflight is None and before.state in policy.NOT_OVER
 
 
 def _ask_names(where: Path, connection: Connection) -> None:

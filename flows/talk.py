@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.checkup import Checkup, Finding
 from connectors.connector import Connector
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, Rejected
 from connectors.registry import connector
 from connectors.wire import Call, Conversation, Pause, Progress, Window
 from flows.locks import holding
@@ -20,6 +20,8 @@ from flows.timing import utc_now, wait
 from warehouse import landing
 
 if TYPE_CHECKING:
+    import httpx
+
     from connectors.pace import Pace
 
 OK = "ok"
@@ -116,7 +118,7 @@ def fetch(
     tally = http.Tally()
     alone_with_key = holding(home, key, say) if broker.is_one_at_a_time else nullcontext()
     try:
-        with alone_with_key, http.client(broker.limits, certificate=certificate_of(credentials)) as client:
+        with alone_with_key, client_of(broker, credentials) as client:
             http.converse(
                 _conversation(broker, credentials, topic, pace.recent(), clock()),
                 client=client,
@@ -155,10 +157,25 @@ def pace_of(
     return Pace(home / "pace" / f"{key}.json", limits.rules, lambda: clock().timestamp(), sleep, limits.remembered)
 
 
-def certificate_of(credentials: Any) -> Path | None:
-    """Give the certificate a local gateway is known by, where a connection names one."""
+@contextmanager
+def client_of(broker: Connector, credentials: Any) -> Iterator[httpx.Client]:
+    """Open a client that trusts the certificate a local gateway is known by, where a connection names one.
+
+    Raises `Rejected` where that cannot be read, and names the setting.
+    """
+    from connectors import http  # noqa: PLC0415
+
     named: Path | None = getattr(credentials, "certificate", None)
-    return named
+    with ExitStack() as opened:
+        try:
+            client = opened.enter_context(http.client(broker.limits, certificate=named))
+        except Rejected as exc:
+            exc.remedy = (
+                f"Set FILLHOUSE_{broker.name.upper()}_CERTIFICATE, or 'Certificate' in the connection's block, to the "
+                "file (PEM) of the gateway's own certificate."
+            )
+            raise
+        yield client
 
 
 def _asked_for(topic: Topic) -> dict[str, object]:

@@ -17,7 +17,7 @@ from connectors.wire import Pause
 from flows import changes, policy, steps, talk
 from flows.blocks import every_connection
 from flows.connections import retry_delays
-from flows.policy import State
+from flows.policy import FoundBy, State
 from flows.progress import Shown
 from flows.talk import About, Contracts, Question
 from warehouse import connections, db
@@ -132,8 +132,9 @@ def record_state(
     error: ConnectorError | None,
     moment: datetime,
     success: bool,
+    found_by: FoundBy,
 ) -> None:
-    """Record a connection's state; readers are shown it when it is news, and whoever listens hears of each change once."""
+    """Record a connection's state; readers are shown it when it is news, and whoever listens is to hear of each change once."""
     with db.writer(home) as con:
         before = connections.state_of(con, connection)
         connections.record_state(
@@ -147,5 +148,6 @@ def record_state(
             moment=moment,
             retry_at=policy.retry_at(error, moment),
             success=success,
+            found_by=str(found_by),
+            news=changes.of_state(connection, before.state if before else None, state, error),
         )
-    changes.tell(connection, before.state if before else None, state, error)

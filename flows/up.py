@@ -11,14 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 from filelock import Timeout
 from prefect.context import refresh_global_settings_context
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows import blocks, deployments, encryption, locks, surroundings
+from flows import alerts, blocks, deployments, encryption, locks, surroundings
 from flows.children import Child
 from flows.connections import Connection, NotConfigured
 from flows.policy import WORK_POOL
@@ -34,6 +36,15 @@ LEFT_BEHIND = "Whoever carried it is gone: nothing is lost, the next run goes on
 NONE_YET = "No connection is configured yet: save a block of one of our types in the UI under Blocks, or see README."
 
 Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Known:
+    """What the server knows of us, as far as a person may change it in Prefect's UI."""
+
+    names: list[str] | None = None
+    notified: list[UUID] = field(default_factory=list)
+    keeps_awake: bool = False  # whether there is a session somebody wants kept
 
 
 def up(home: Path, port: int, ended: threading.Event, *, say: Say) -> None:
@@ -52,7 +63,8 @@ def up(home: Path, port: int, ended: threading.Event, *, say: Say) -> None:
         os.environ[surroundings.API_URL] = api
         refresh_global_settings_context()  # Prefect has read its settings already
         _tell_the_server(api)
-        worker = _child(home, "worker", ("prefect", "worker", "start", "--pool", WORK_POOL), api)
+        named = f"fillhouse on {socket.gethostname()}"
+        worker = _child(home, "worker", ("prefect", "worker", "start", "--pool", WORK_POOL, "--name", named), api)
         keeper = _child(home, "live", ("flows.cli", "--home", str(home), "live"), api)
         if children:
             deployments.end_left_runs(LEFT_BEHIND)
@@ -63,6 +75,7 @@ def up(home: Path, port: int, ended: threading.Event, *, say: Say) -> None:
         worker.start()
         say(f"Up: {api.removesuffix('/api')} shows runs and deployments. Ctrl-C stops it all.")
         _watch(children, keeper, ended, say)
+        say("Stopping.")
 
 
 def _be_the_only_one(home: Path, held: ExitStack) -> None:
@@ -77,16 +90,16 @@ def _be_the_only_one(home: Path, held: ExitStack) -> None:
 def _serve(home: Path, port: int, ended: threading.Event, held: ExitStack, say: Say) -> tuple[str, Child]:
     """Start a server of our own, which other commands of this home will find, and wait until it answers."""
     _require_free(port)
+    api = f"http://{HOST}:{port}/api"
     server = Child(
         "server",
         ("prefect", "server", "start", "--host", HOST, "--port", str(port)),
-        surroundings.of_server(os.environ | encryption.key_of(surroundings.prefect_home())),
+        surroundings.of_server(os.environ | encryption.key_of(surroundings.prefect_home()), api),
         home / "logs",
     )
     say("Starting Prefect's server; the first time that takes half a minute.")
     held.callback(server.stop)
     server.start()
-    api = f"http://{HOST}:{port}/api"
     _await(api, server, ended)
     surroundings.announce(home, api)
     return api, server
@@ -128,30 +141,30 @@ def _child(home: Path, name: str, arguments: tuple[str, ...], api: str) -> Child
 
 def _watch(children: Sequence[Child], keeper: Child, ended: threading.Event, say: Say) -> None:
     """Start anew what has ended; and follow which connections there are."""
-    known: list[str] | None = None
+    known = Known()
     look_at = 0.0
     while not ended.wait(LOOK_SECONDS):
-        for child in children:
+        for child in (*children, *([keeper] if known.keeps_awake else [])):
             child.keep(say)
         if time.monotonic() < look_at:
             continue
         look_at = time.monotonic() + CONNECTIONS_EVERY
         with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # the server is being started anew
-            known = _follow(known, keeper, say)
+            _follow(known, keeper, say)
 
 
-def _follow(known: list[str] | None, keeper: Child, say: Say) -> list[str]:
-    """Offer new connections in the run form, and keep awake those that want it."""
-    names = blocks.known_names()
-    if names == known:
-        return names
-    say(f"Connections: {', '.join(names)}." if names else NONE_YET)
-    if known is not None:
-        deployments.deploy()
-    keeper.stop()
-    if any(connection.keeps_alive for connection in _readable()):
-        keeper.start()
-    return names
+def _follow(known: Known, keeper: Child, say: Say) -> None:
+    """Offer new connections in the run form, keep awake those that want it, and tell whoever wants to be told."""
+    names, notified = blocks.known_names(), alerts.notified()
+    if names != known.names:
+        say(f"Connections: {', '.join(names)}." if names else NONE_YET)
+        deployments.offer(names)
+        keeper.stop()
+        known.keeps_awake = any(connection.keeps_alive for connection in _readable())
+    if notified != known.notified:
+        say("Alarms go to the notification block fillhouse." if notified else "Alarms go to nobody any more.")
+        alerts.register(notified)
+    known.names, known.notified = names, notified
 
 
 def _readable() -> list[Connection]:

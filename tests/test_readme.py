@@ -55,6 +55,9 @@ def test_every_table_and_view_is_listed() -> None:
         "open_spans",
         "news",
         "members",
+        "untold",
+        "holes",
+        "told_elsewhere",
     }
     section = README[README.index("| table or view |") : README.index("### The columns")]
     listed = set(

@@ -10,6 +10,8 @@ VIEWS = {
     "fees": "Every fee of every execution: asset, amount (positive we paid), kind",
     "cash_legs": "The cash that each execution moves, by currency: trade, tax and commission legs; positive we received",
     "open_spans": "A part of a question that was not answered in full, and that no answer has returned since",
+    "holes": "What lies between two answers of a channel and was never asked for",
+    "told_elsewhere": "What a channel with a short memory never told, and a channel of more authority has told since",
     "missing_days": "A business day that was asked for and never returned; and whether the broker has nothing that early",
     "ledger_reconciliation": "An execution beside what the broker's ledger booked for it, and whether they agree",
     "data_health": "A finding: what is odd, how bad it is, since when, and what to do",
@@ -39,6 +41,7 @@ COLUMNS = {
     "every_day": "Whether weekends count: the broker trades on them",
     "open_since": "Begin of what is missing, inclusive: UTC, or the broker's day",
     "open_until": "End of what is missing, exclusive",
+    "beyond_reach": "What tells days that the channel no longer tells; null where it tells all of them",
     "is_before_account": "No day as early was ever returned, and the broker says that it has none: the account was opened later",
     "connection": "Connection or broker it is about",
 }

@@ -35,8 +35,12 @@ def compact(home: Path, *, today: date | None = None) -> Compacted:
     Raises `CorruptLanding` before anything is removed. Killed in between, some exchanges lie in two files: readers
     take each `exchange_id` once, and the next run removes the small files again.
     """
+    with db.landing_kept(home):
+        return _compact(home, today or datetime.now(UTC).date())
+
+
+def _compact(home: Path, closing: date) -> Compacted:
     before = landed_files(home)
-    closing = today or datetime.now(UTC).date()
     with db.writer(home) as con:
         loaded = {name for (name,) in con.execute("select distinct conversation_id from exchanges").fetchall()}
     days: dict[Path, list[Path]] = {}

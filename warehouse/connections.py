@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 
+from warehouse import untold
 from warehouse.load import note_change, transaction
+from warehouse.untold import Untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class KnownState:
     last_success_at: datetime | None
     retry_at: datetime | None
     state_since: datetime | None = None
+    found_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,13 @@ def record_state(
     moment: datetime,
     retry_at: datetime | None,
     success: bool,
+    found_by: str | None = None,
+    news: Untold | None = None,
 ) -> None:
     """Write a connection's state; a last success is kept unless this is one. A new state or reason is news for readers.
 
-    Since when it is so is kept while the state is the same, whatever the reason.
+    Since when it is so is kept while the state is the same, whatever the reason. What is to be told of it is kept until it
+    was told.
     """
     known = state_of(con, connection)
     last_success = moment if success else known.last_success_at if known else None
@@ -63,8 +69,8 @@ def record_state(
         con.execute(
             """
             insert into connections
-                (connection, kind, key, state, reason, remedy, checked_at, last_success_at, retry_at, state_since)
-            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                (connection, kind, key, state, reason, remedy, checked_at, last_success_at, retry_at, state_since, found_by)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
                 connection,
@@ -77,8 +83,11 @@ def record_state(
                 _naive(last_success),
                 _naive(retry_at),
                 _naive(since),
+                found_by,
             ],
         )
+        if news is not None:
+            untold.note(con, news, moment)
         if known is None or (known.state, known.reason) != (state, reason):
             note_change(con)
 
@@ -95,7 +104,8 @@ def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | No
             checked_at,
             last_success_at,
             retry_at,
-            state_since
+            state_since,
+            found_by
         from connections
         where connection = ?
         """,
@@ -103,14 +113,17 @@ def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | No
     ).fetchall()
     if not rows:
         return None
-    key, state, reason, remedy, checked_at, *moments = rows[0]
-    return KnownState(key, state, reason, remedy, checked_at.replace(tzinfo=UTC), *map(_aware, moments))
+    key, state, reason, remedy, checked_at, *moments, found_by = rows[0]
+    last_success_at, retry_at, state_since = map(_aware, moments)
+    return KnownState(
+        key, state, reason, remedy, checked_at.replace(tzinfo=UTC), last_success_at, retry_at, state_since, found_by
+    )
 
 
 def note_expiry(
-    con: duckdb.DuckDBPyConnection, connection: str, expires_on: date, ahead: int, moment: datetime
+    con: duckdb.DuckDBPyConnection, connection: str, expires_on: date, ahead: int, moment: datetime, news: Untold
 ) -> bool:
-    """Note that a token's end so many days ahead is to be said; False if that was said before."""
+    """Note that a token's end so many days ahead is to be told; False if that was noted before."""
     with transaction(con):
         said = con.execute(
             "select 1 from token_notices where connection = ? and days <= ?", [connection, ahead]
@@ -119,6 +132,7 @@ def note_expiry(
             con.execute(
                 "insert into token_notices values (?, ?, ?, ?)", [connection, expires_on, ahead, _naive(moment)]
             )
+            untold.note(con, news, moment)
             note_change(con)
     return not said
 

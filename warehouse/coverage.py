@@ -69,12 +69,14 @@ def record(
     nothing_there: bool = False,
     asked_account: str | None = None,
     channels: Sequence[frozenset[str]] = (),
+    beyond_reach: str | None = None,
 ) -> list[str]:
     """Write what was asked and returned, move the watermarks, and name the gaps.
 
     A file that was imported was asked for nothing: it covers what it says it covers. `nothing_there`: the broker has
     answered that it has no statement for the window, which before the first day it ever returned is no gap. What was asked
-    of several sets of `channels` and told by some of them has failed for the others.
+    of several sets of `channels` and told by some of them has failed for the others. `beyond_reach`
+    tells what these no longer do.
     """
     rows: list[dict[str, Any]] = []
     gaps: list[str] = []
@@ -100,10 +102,17 @@ def record(
         lost = {"row_count": 0, "broker_count": None, "exchange_id": None, "status": status, "reason": verdict}
         span = {"since": asked.since, "until": asked.until}
         rows.append({**nothing, **lost, **span, "account": asked_account, "channels": _named(silent)})
+    said = {
+        "connection": connection,
+        "every_day": every_day,
+        "beyond_reach": beyond_reach,
+        "run_id": run_id,
+        "recorded_at": recorded_at,
+    }
     for row in rows:
         con.execute(
             "insert into coverage by name select unnest(?, recursive := true)",
-            [{**row, "connection": connection, "every_day": every_day, "run_id": run_id, "recorded_at": recorded_at}],
+            [{**row, **said}],
         )
         if row["status"] != "complete" and not _is_told_beside(row, rows):
             window = Asked(row["since"], row["until"]) if row["since"] else "file"

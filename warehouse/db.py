@@ -14,6 +14,8 @@ from warehouse.migrate import migrate
 WRITER = "warehouse.duckdb"
 READER = "fillhouse.duckdb"
 LOCK = "warehouse.lock"
+LANDING_LOCK = "landing.lock"
+RESTORING = ".restoring"  # a folder that is there while a home is being restored
 PATIENCE_SECONDS = 600.0
 
 
@@ -21,12 +23,18 @@ class WarehouseBusy(Exception):
     """Another process has kept the writer's lock for too long."""
 
 
+class HalfRestored(Exception):
+    """A restore into this home is under way, or was cut short: nobody may take what is there for the whole."""
+
+
 @contextmanager
 def writer(home: Path, patience: float = PATIENCE_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the writer's file under its lock, brought to the newest shape; waits for other writers."""
-    with locked(home, patience), opened(home) as con:
-        migrate(con)
-        yield con
+    with locked(home, patience):
+        refuse_half(home)
+        with opened(home) as con:
+            migrate(con)
+            yield con
 
 
 @contextmanager
@@ -38,6 +46,24 @@ def locked(home: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
             yield
     except Timeout as exc:
         raise WarehouseBusy(f"Another process has been writing to {home / WRITER} for {patience:.0f} seconds.") from exc
+
+
+@contextmanager
+def landing_kept(home: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Let no loaded file leave the landing zone meanwhile, though new ones may come. Taken before the writer's lock."""
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(home / LANDING_LOCK, timeout=patience):
+            yield
+    except Timeout as exc:
+        what = f"compacting, rebuilding, backing up or restoring {home}"
+        raise WarehouseBusy(f"Another process has been {what} for {patience:.0f} seconds.") from exc
+
+
+def refuse_half(home: Path) -> None:
+    """Raise `HalfRestored` where a restore has not come to its end."""
+    if (home / RESTORING).exists():
+        raise HalfRestored(f"A restore into {home} has not come to its end. If it does not run any more, run it again.")
 
 
 @contextmanager
@@ -56,13 +82,19 @@ def opened(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def reader(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the published file, read-only. Raises `FileNotFoundError` before the first publishing."""
     path = home / READER
-    if not path.exists():
+    if not is_published(home):
         raise FileNotFoundError(f"There is no {path} yet: import or back-fill something first.")
     con = duckdb.connect(path, read_only=True)
     try:
         yield con
     finally:
         con.close()
+
+
+def is_published(home: Path) -> bool:
+    """Tell whether there is a file for readers."""
+    refuse_half(home)
+    return (home / READER).exists()
 
 
 @contextmanager

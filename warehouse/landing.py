@@ -22,6 +22,8 @@ import polars as pl
 import pyarrow as pa
 from pyarrow import parquet
 
+from warehouse.durable import flush_folder
+
 FLUSH_SECONDS = 30.0
 FLUSH_BYTES = 64 << 20
 SCHEMA_VERSION = 1
@@ -219,11 +221,7 @@ def write_durably(table: pa.Table, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush_folder(path.parent)
 
 
 def landed_files(home: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.resources import files
@@ -51,6 +51,7 @@ class Run:
     nothing_there: bool = False  # the broker's answer was that it has no statement for what was asked
     account: str | None = None  # that was asked about, where the connection names it
     channels: tuple[frozenset[str], ...] = ()  # each set must return what was asked, by any channel in it
+    beyond_reach: str | None = None  # what tells what the channels no longer do
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
             nothing_there=run.nothing_there,
             asked_account=run.account,
             channels=run.channels,
+            beyond_reach=run.beyond_reach,
         )
         coverage.record_members(con, batch.statements, batch.reports)
         exchanges = batch.exchanges.filter(pl.col("kind") == "exchange")
@@ -151,7 +153,8 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     con.execute(_sql("01_tangled"))
     tangled = [place for (place,) in con.execute("select place from tangled").fetchall()]
     con.register("incoming_alone", _in_batches(placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed))
-    con.execute(_sql("02_alone"))
+    with _one_thread(con) if placed.height > BATCH_ROWS else nullcontext():
+        con.execute(_sql("02_alone"))
     con.unregister("incoming")
     con.unregister("incoming_alone")
     alone = reports.height - len(tangled)
@@ -261,6 +264,16 @@ def _in_batches(frame: pl.DataFrame) -> pa.Table:
     """Hand a frame over in batches: DuckDB reads them side by side."""
     table = frame.to_arrow().combine_chunks()
     return pa.Table.from_batches(table.to_batches(max_chunksize=BATCH_ROWS), schema=table.schema)
+
+
+@contextmanager
+def _one_thread(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let one thread insert: of several, each would lay out blocks of its own for all columns, for every batch it reads."""
+    con.execute("set threads = 1")
+    try:
+        yield
+    finally:
+        con.execute("reset threads")
 
 
 def _judge(con: duckdb.DuckDBPyConnection) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +11,11 @@ from typing import Any
 import duckdb
 
 from warehouse.db import READER, WRITER, locked, opened
+from warehouse.durable import clone
 
 RECORD = "published.json"
 LEAST_SECONDS = 60.0
 DURATIONS = 20.0  # publishing may take a twentieth of the time
-CLONE = 0x40049409  # ioctl FICLONE, where the file system shares blocks
 
 NOTHING_LANDED = """
 create or replace view raw_exchanges as
@@ -86,7 +83,7 @@ def publish(home: Path, *, now: bool = False) -> bool:
             _point_at_landing(con, home)
             con.execute("checkpoint")
         temporary = home / f".{READER}.tmp"
-        _copy(home / WRITER, temporary)
+        clone(home / WRITER, temporary)
         temporary.replace(home / READER)
         _write(home, {"mark": mark, "at": time.time(), "seconds": time.monotonic() - started})
     return True
@@ -105,17 +102,6 @@ def _point_at_landing(con: duckdb.DuckDBPyConnection, home: Path) -> None:
     pattern = str(landing / "source=*" / "connection=*" / "date=*" / "*.parquet").replace("'", "''")
     con.execute(LANDED.format(pattern=pattern) if some else NOTHING_LANDED)
     con.execute("comment on view raw_exchanges is 'Every landed exchange with its bytes: a view over the landing zone'")
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file and flush it; where the file system can share blocks, that costs nothing."""
-    with source.open("rb") as read, target.open("wb") as written:
-        try:
-            fcntl.ioctl(written.fileno(), CLONE, read.fileno())
-        except OSError:
-            shutil.copyfileobj(read, written, 16 << 20)
-        written.flush()
-        os.fsync(written.fileno())
 
 
 def _read(home: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.db import WRITER
+from warehouse.durable import flush_folder
 from warehouse.migrate import migrate
 
 REBUILT = "warehouse.rebuilt.duckdb"
@@ -32,7 +32,7 @@ COMPARED = {
     "drift": "*",
     "sync_runs": "*",
 }
-CARRIED = ("connections", "token_notices", "gap_notices", "schema_migrations")
+CARRIED = ("connections", "token_notices", "gap_notices", "untold", "schema_migrations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,4 @@ def swap(home: Path) -> None:
         old.execute("checkpoint")  # so that no log is left that the new file could be taken to own
     (home / REBUILT).replace(home / WRITER)
     (home / f"{WRITER}.wal").unlink(missing_ok=True)
-    folder = os.open(home, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush_folder(home)

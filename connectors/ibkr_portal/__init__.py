@@ -42,4 +42,5 @@ CONNECTOR = Connector(
     is_open_always=True,
     fresh_within=timedelta(hours=1),
     reach=timedelta(days=dialect.DAYS - 1),
+    beyond_reach="a Flex query",
 )

@@ -39,7 +39,7 @@ def look(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Con
 def _made_ready(credentials: Credentials, recent: Sequence[Call], now: datetime, *, takes_over: bool) -> Conversation:
     lately = Lately.at(credentials.base_url, recent)
     try:
-        session = yield from _seen(endpoints.auth_status(credentials))
+        session = yield from _seen(_asked(endpoints.auth_status(credentials)))
     except Transient as trouble:
         raise _away(credentials, trouble, now) from trouble
     if session.tier is Tier.BROKERAGE_DOWN or (session.tier is Tier.COMPETING and credentials.may_compete):
@@ -143,9 +143,9 @@ def _opened(
             if login.tier is Tier.SSO_MISSING:
                 return login
         if is_held:
-            session = yield from _seen(endpoints.ssodh_takeover(credentials))
+            session = yield from _seen(_once(endpoints.ssodh_takeover(credentials)))
         else:
-            session = yield from _seen(endpoints.ssodh_init(credentials, compete=takes_over))
+            session = yield from _seen(_once(endpoints.ssodh_init(credentials, compete=takes_over)))
     except Transient as trouble:
         if lately.needs_person(more_troubles=1):
             raise replies.not_opened(trouble) from trouble
@@ -181,14 +181,14 @@ def _settled(credentials: Credentials, session: Session) -> Exchanging[Session]:
         if session.tier in (Tier.READY, Tier.COMPETING):
             break
         yield Pause(seconds, "the brokerage session is coming up")
-        session = yield from _seen(endpoints.auth_status(credentials))
+        session = yield from _seen(_once(endpoints.auth_status(credentials)))
     return session
 
 
-def _seen(request: Request) -> Exchanging[Session]:
-    """Ask how a session is, and leave word of it for those who ask later."""
+def _seen(asking: Exchanging[Session]) -> Exchanging[Session]:
+    """Hear how a session is, and leave word of it for those who ask later."""
     try:
-        session: Session = yield from _once(request)
+        session = yield from asking
     except AuthRequired:
         yield Remark(Tier.SSO_MISSING)
         raise

@@ -14,15 +14,13 @@ def read_times(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     The digits are read, never a float: seven of them behind ten do not fit into one.
     """
     text = pl.col(column)
-    whole = text.str.extract(SECONDS, 1).cast(pl.Int64, strict=False) * 1_000_000 + _micros(
-        text.str.extract(SECONDS, 2)
-    )
-    day_and_time = pl.concat_str(text.str.extract(WRITTEN, 1), pl.lit(" "), text.str.extract(WRITTEN, 2))
-    written = day_and_time.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
-    told = pl.coalesce(
-        whole.cast(pl.Datetime("us")), written + pl.duration(microseconds=_micros(text.str.extract(WRITTEN, 3)))
-    )
+    counted = text.str.extract_groups(SECONDS).struct
+    micros = counted.field("1").cast(pl.Int64, strict=False) * 1_000_000 + _micros(counted.field("2"))
+    frame = frame.with_columns(transact_time=micros.cast(pl.Datetime("us")), time_zone_assumed=pl.lit(None, pl.String))
+    if frame.filter(text.is_not_null() & pl.col("transact_time").is_null()).is_empty():
+        return frame
     zoneless = text.str.contains(WRITTEN) & ~text.str.contains(r"(Z|\+00:00)$")
+    told = pl.coalesce("transact_time", _written(text))
     return frame.with_columns(
         transact_time=told,
         time_zone_assumed=pl.when(zoneless).then(pl.lit("UTC")),
@@ -30,6 +28,12 @@ def read_times(frame: pl.DataFrame, column: str) -> pl.DataFrame:
             "reading_fault", pl.when(told.is_null() & text.is_not_null()).then(pl.lit("time_unreadable"))
         ),
     )
+
+
+def _written(text: pl.Expr) -> pl.Expr:
+    day_and_time = pl.concat_str(text.str.extract(WRITTEN, 1), pl.lit(" "), text.str.extract(WRITTEN, 2))
+    whole = day_and_time.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
+    return whole + pl.duration(microseconds=_micros(text.str.extract(WRITTEN, 3)))
 
 
 def _micros(digits: pl.Expr) -> pl.Expr:

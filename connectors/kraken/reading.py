@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
+from types import NoneType
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from connectors.connector import Reply
 from connectors.errors import ConnectorError, ContractViolation
 from connectors.kraken import exports
 from connectors.kraken.dialect import DEFAULT_ACCOUNT, EXPORT, EXPORT_RANK, REST, REST_RANK
+from connectors.kraken.pages import INSIDE, result_of_page
 from connectors.kraken.replies import ZIP, result_of_body
 
 TRADE_TEXT = (
@@ -52,15 +56,10 @@ class Answer:
         return self.reply.answered_at.replace(tzinfo=None)
 
     @property
-    def rows(self) -> Mapping[str, Mapping[str, Any]]:
-        """Give what the answer tells, by id."""
-        found: Mapping[str, Mapping[str, Any]] = (
-            self.result.get(INSIDE[self.endpoint]) if self.endpoint in INSIDE else self.result
-        )
+    def rows(self) -> Mapping[str, Any]:
+        """Give what the answer tells, by id: structs if all attributes are known, else what JSON makes of an object."""
+        found: Mapping[str, Any] = self.result.get(INSIDE[self.endpoint]) if self.endpoint in INSIDE else self.result
         return found
-
-
-INSIDE = {"TradesHistory": "trades", "Ledgers": "ledger"}
 
 
 def answers_in(replies: Sequence[Reply]) -> list[Answer]:
@@ -75,7 +74,9 @@ def answers_in(replies: Sequence[Reply]) -> list[Answer]:
                 found.append(Answer(reply, exports.kind_of(reply.body), ordered.get(reply.params.get("id"), {})))
         else:
             with suppress(ConnectorError):
-                result = result_of_body(reply.body, reply.endpoint)
+                result = result_of_page(reply.body, reply.endpoint)
+                if result is None:
+                    result = result_of_body(reply.body, reply.endpoint)
                 if reply.endpoint == "AddExport":  # it says which window the report is about
                     ordered[result["id"]] = {"start": reply.params["starttm"], "end": reply.params["endtm"]}
                 elif reply.endpoint in DATA:
@@ -89,12 +90,17 @@ DATA = ("TradesHistory", "QueryTrades", "Ledgers", "QueryLedgers", "Assets", "As
 def read_rows(answers: Sequence[Answer], names: Sequence[str]) -> tuple[pl.DataFrame, dict[str, frozenset[str]]]:
     """Give the rows of several answers under one another as text, and the attributes that each answer prints.
 
-    Each row says where it stands (`exchange_id`, `raw_row`), whose it is and by which channel it came.
+    Each row says where it stands (`exchange_id`, `raw_row`), whose it is and by which channel it came. Of an answer whose
+    attributes are all known none is named.
     """
     replies = [answer for answer in answers if answer.endpoint not in EXPORTS]
     told = [list(answer.rows.values()) for answer in replies]
-    printed = {answer.reply.exchange_id: frozenset().union(*rows) for answer, rows in zip(replies, told, strict=True)}
-    text = _read_objects([row for rows in told for row in rows], names).with_columns(
+    printed = {
+        answer.reply.exchange_id: frozenset[str]().union(*rows)
+        for answer, rows in zip(replies, told, strict=True)
+        if not _are_structs(rows)
+    }
+    text = _read_objects(told, names).with_columns(
         txid=pl.Series([txid for answer in replies for txid in answer.rows], dtype=pl.String)
     )
     frames = [_placed(text, replies, [len(rows) for rows in told])]
@@ -135,17 +141,29 @@ EXPORTED = (EXPORT, EXPORT_RANK)
 REPLIED = (REST, REST_RANK)
 
 
-def _read_objects(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pl.DataFrame:
-    """Lay objects out as a table of text; numbers with a point are text already."""
-    return _table({name: _texts([row.get(name) for row in rows]) for name in names}, names)
+def _read_objects(told: Sequence[Sequence[Any]], names: Sequence[str]) -> pl.DataFrame:
+    """Lay the rows of each answer out as one table of text; numbers with a point are text already."""
+    cells: dict[str, list[object]] = {name: [] for name in names}
+    for rows in told:
+        are_structs = _are_structs(rows)
+        for name, column in cells.items():
+            column.extend(map(attrgetter(name), rows) if are_structs else [row.get(name) for row in rows])
+    return _table({name: _texts(column) for name, column in cells.items()}, names)
+
+
+def _are_structs(rows: Sequence[Any]) -> bool:
+    return bool(rows) and isinstance(rows[0], msgspec.Struct)
 
 
 def _texts(values: list[Any]) -> pl.Series:
     """Make a column of text; what is none of text, number and truth is given as JSON."""
-    try:
+    with suppress(TypeError, OverflowError):
         return pl.Series(values, dtype=pl.String, strict=True)
-    except TypeError:
-        return pl.Series([_text(value) for value in values], dtype=pl.String)
+    for kind, dtype in ((bool, pl.Boolean), (int, pl.Int64)):
+        if set(map(type, values)) <= {kind, NoneType}:
+            with suppress(TypeError, OverflowError):  # a number of more than 64 bits
+                return pl.Series(values, dtype=dtype, strict=True).cast(pl.String)
+    return pl.Series([_text(value) for value in values], dtype=pl.String)
 
 
 def _text(value: object) -> str | None:
@@ -181,10 +199,8 @@ def _has_uneven_rows(text: bytes, width: int) -> bool:
     return any(line.count(separator) != width - 1 for line in text.split(b"\n") if line.strip())
 
 
-def _table(columns: Mapping[str, Any], names: Iterable[str]) -> pl.DataFrame:
+def _table(columns: Mapping[str, Any], names: Sequence[str]) -> pl.DataFrame:
     """Make a table of text with all the columns there may be; an empty cell tells nothing."""
     blank = (pl.lit(None, pl.String).alias(name) for name in names if name not in columns)
     frame = pl.DataFrame(dict(columns), schema=dict.fromkeys(columns, pl.String)).with_columns(blank)
-    return frame.select(
-        pl.when(pl.col(name).str.strip_chars() != "").then(pl.col(name).str.strip_chars()) for name in names
-    )
+    return frame.select(pl.col(names).str.strip_chars()).select(pl.when(pl.all() != "").then(pl.all()))

@@ -10,7 +10,8 @@ import polars as pl
 
 from connectors.contract import STATEMENT
 from connectors.kraken import dialect, exports
-from connectors.kraken.reading import EXPORTS, INSIDE, LEDGER_REPLIES, Answer
+from connectors.kraken.pages import INSIDE
+from connectors.kraken.reading import EXPORTS, LEDGER_REPLIES, Answer
 
 CHANNELS = {
     exports.TRADES: (dialect.EXPORT, dialect.EXPORT_RANK),

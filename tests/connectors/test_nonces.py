@@ -35,6 +35,13 @@ def test_a_clock_that_goes_back_changes_nothing(tmp_path: Path) -> None:
     assert after == before + 1
 
 
+def test_what_others_can_have_used_meanwhile_is_left_out(tmp_path: Path) -> None:
+    nonces = Nonces(tmp_path / "nonce", lambda: 1_700_000_000.0)
+    (tmp_path / "nonce").write_text("1800000000000000000")  # as of a machine whose clock was wrong for a while
+    nonces.leave_out(60)
+    assert one(nonces) == 1_800_000_060_000_000_001
+
+
 def test_threads_never_share_one(tmp_path: Path) -> None:
     nonces = Nonces(tmp_path / "nonce", lambda: 1.0)
     with ThreadPoolExecutor(8) as pool:

@@ -21,6 +21,9 @@ from prefect.settings import (
 from prefect.testing.utilities import prefect_test_harness
 
 from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, FlexBroker, running
+from connectors.ibkr_portal import sandbox as portal
+from flows import timing
+from tests.flows.desk import MORNING, Desk
 
 CANARY = "777000777000777000777"
 LOGGERS = ("", "prefect", "prefect.flow_runs", "prefect.task_runs", "httpx", "httpcore")
@@ -111,3 +114,23 @@ def query(house: House) -> Callable[..., list[tuple[Any, ...]]]:
             return con.execute(text, list(values)).fetchall()
 
     return ask
+
+
+@pytest.fixture
+def desk(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:  # noqa: ARG001
+    """Give a desk that knows nothing yet; nobody has logged in."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    clock = portal.Clock(MORNING)
+    monkeypatch.setattr(timing, "TIME", timing.Time(clock, clock.sleep))
+    gateway = portal.Gateway(clock=clock)
+    with portal.running(gateway) as where:
+        for name, value in {
+            "FILLHOUSE_HOME": str(home),
+            "FILLHOUSE_RETRY_DELAYS": "[0]",
+            "FILLHOUSE_IBKR_PORTAL_BASE_URL": where.base_url,
+            "FILLHOUSE_IBKR_PORTAL_CERTIFICATE": str(where.ca_file),
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield Desk(home, gateway, clock)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -39,6 +40,7 @@ NO_TRADES = RECORDED / "30_no_trades_section_and_empty_trades" / "2.xml"
 ONE_BAD_ROW = RECORDED / "24_one_bad_row_among_good" / "1.xml"
 KRAKEN = ROOT / "tests" / "connectors" / "kraken" / "recorded"
 EXPORTED = KRAKEN / "03_rest_and_export_are_one_fill" / "1_trades.csv"
+CONFIRMED = ROOT / "tests" / "connectors" / "ibkr_portal" / "recorded" / "31_the_portal_then_activity"
 REBOOKED = sorted((RECORDED / "05_cancel_keeps_commission_then_rebook").glob("*.xml"))
 CHANGING = sorted((RECORDED / "41_value_that_changes_and_changes_back").glob("*.xml"))
 A_KEY = {"FILLHOUSE_KRAKEN_KEY": "invented", "FILLHOUSE_KRAKEN_SECRET": "aW52ZW50ZWQ="}
@@ -356,6 +358,32 @@ def test_explain_shows_what_changed_and_the_verified_bytes(terminal: Terminal) -
         assert f"sha256 {digest} verified" in result.stdout
     assert result.stdout.count("    <Trade ") == len(CHANGING)
     assert result.stdout.count('ibExecID="0001f829.6a340edf.01.01"') == len(CHANGING)
+
+
+def test_explain_shows_how_a_provisional_fill_became_final(terminal: Terminal) -> None:
+    for file, endpoint in (("1_secdef.json", "secdef"), ("2_trades.json", "trades")):
+        terminal.run("import", "--broker", "ibkr_portal", "--endpoint", endpoint, CONFIRMED / file)
+    told = terminal.run("explain", "0001fa03.6a34a202.01", COLUMNS="240").stdout
+    assert part(told, "What stands")["status"] == "provisional"
+    terminal.run("import", "--broker", "ibkr_flex", CONFIRMED / "3.xml")
+    result = terminal.run("explain", "0001fa03.6a34a202.01", COLUMNS="240")
+    assert result.exit_code == 0
+    stands, stood = (part(result.stdout, title) for title in ("What stands", "How it stood before"))
+    assert (stood["status"], stands["status"]) == ("provisional", "final")
+    assert ("commission" in stood, stands["fill_commission"]) == (False, "1.0421")
+    for file in ("2_trades.json", "3.xml"):
+        assert f"sha256 {hashlib.sha256((CONFIRMED / file).read_bytes()).hexdigest()} verified" in result.stdout
+    assert '"execution_id": "0001fa03.6a34a202.01.01"' in result.stdout
+    assert 'ibExecID="0001fa03.6a34a202.01.01"' in result.stdout
+
+
+def part(text: str, title: str) -> dict[str, str]:
+    """Read the first row of a part of what is printed, by column; a cell that is empty is left out."""
+    lines = text[text.index(title) :].splitlines()
+    starts = [(found.group(), found.start()) for found in re.finditer(r"\S+", lines[1])]
+    ends = [start for _, start in starts[1:]] + [None]
+    cells = {name: lines[2][start:end] for (name, start), end in zip(starts, ends, strict=True)}
+    return {name: cell.strip() for name, cell in cells.items() if cell.strip()}
 
 
 @pytest.mark.parametrize("named", ["0001f805.6a315faa.01", "t:30418053878", "30418054021", "6120434286", "4087014694"])

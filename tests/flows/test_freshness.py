@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -53,6 +54,13 @@ def test_the_account_that_reaches_least_far_speaks_for_a_channel() -> None:
     now = datetime(2026, 11, 22, 12)
     told = judged(LIVE, now, reach(now), reach(now - timedelta(days=3), account="U2"))["channel"]
     assert (told.accounts, told.stale_since) == (("U1", "U2"), datetime(2026, 11, 19, 13, tzinfo=UTC))
+
+
+def test_an_account_that_is_no_longer_read_speaks_for_nothing() -> None:
+    now = datetime(2026, 11, 22, 12)
+    gone = replace(reach(now - timedelta(days=3), account="U2"), is_read=False)
+    told = judged(LIVE, now, reach(now), gone)["channel"]
+    assert (told.accounts, told.stale_since) == (("U1",), None)
 
 
 def test_a_channel_that_another_has_overtaken_promises_nothing_more() -> None:

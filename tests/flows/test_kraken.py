@@ -115,7 +115,7 @@ def test_pages_asked_for_by_name_tell_what_an_export_leaves_out(exchange: Exchan
     assert exchange.ask(UNTOLD) == [(0,)]
     assert exchange.ask(GAPS) == []
     before = len(exchange.broker.log)
-    assert f"Already covered up to {end} 00:00:00. 0 windows" in exchange.backfill(until=end, via="pages").message
+    assert f"Already covered up to {end} 00:00:00. No fills were asked for." in exchange.backfill(until=end, via="pages").message
     assert len(exchange.broker.log) == before
 
 

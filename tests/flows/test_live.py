@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,10 @@ import pytest
 from connectors.ibkr_portal.endpoints import Credentials
 from connectors.ibkr_portal.sandbox import Clock, Gateway, Running, running
 from flows import live, locks, talk, timing
-from flows.connections import Connection
+from flows.connections import Connection, NotConfigured
 from flows.live import Kept
 from flows.policy import State
-from warehouse import connections, db
+from warehouse import connections, db, publish
 
 MORNING = datetime(2026, 3, 5, 15, 30, tzinfo=UTC)
 
@@ -118,12 +120,84 @@ def test_single_stumbles_are_nothing(keeper: Keeper) -> None:
     assert keeper.said == []
 
 
-def test_one_process_a_gateway(keeper: Keeper) -> None:
-    import threading  # noqa: PLC0415
+class Rounds(threading.Event):
+    """Ends after so many rounds, without waiting for them."""
 
-    ended = threading.Event()
-    ended.set()
-    wanted = Connection("ibkr-portal", "ibkr_portal", keeper.kept.connection.credentials, keeps_alive=True)
-    with locks.alone(keeper.home, "live-ibkr-portal"):
-        live.live(keeper.home, [wanted], ended, say=keeper.said.append)
-    assert keeper.said == ["ibkr-portal is kept awake by another process."]
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.rounds = rounds
+        if not rounds:
+            self.set()
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002
+        self.rounds -= 1
+        if not self.rounds:
+            self.set()
+        return self.is_set()
+
+
+def wanted(keeper: Keeper, name: str = "ibkr-portal") -> Connection:
+    return Connection(name, "ibkr_portal", keeper.kept.connection.credentials, keeps_alive=True)
+
+
+def rounds(keeper: Keeper, looks: Iterable[list[Connection] | Exception]) -> list[str]:
+    """Go round once a look; gives what the gateway was asked."""
+    told = list(looks)
+    remaining = iter([*told, told[-1]])  # it looks once more before it ends
+
+    def look() -> list[Connection]:
+        keeper.clock.advance(60)
+        found = next(remaining)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    before = len(keeper.gateway.log)
+    live.live(keeper.home, look, Rounds(len(told)), clock=keeper.clock, say=keeper.said.append)
+    return [call.path for call in keeper.gateway.log[before:]]
+
+
+def test_one_process_a_gateway_whatever_its_connections_are_called(keeper: Keeper) -> None:
+    keeper.found(State.ACTIVE)
+    with locks.alone(keeper.home, f"live-{live.gateway_of(keeper.kept.connection)}"):
+        assert rounds(keeper, [[wanted(keeper, "of-the-same-gateway")]] * 3) == []
+    assert keeper.said == ["of-the-same-gateway is kept awake by another process."]
+
+
+def test_two_connections_to_one_gateway_are_one_session(keeper: Keeper) -> None:
+    keeper.found(State.ACTIVE)
+    assert rounds(keeper, [[wanted(keeper), wanted(keeper, "again")]] * 2) == ["/tickle"] * 2
+
+
+def test_a_session_that_is_no_longer_wanted_awake_is_let_go(keeper: Keeper) -> None:
+    keeper.found(State.ACTIVE)
+    each = wanted(keeper)
+    asleep = replace(each, keeps_alive=False)
+    assert rounds(keeper, [[each], [asleep], [each], NotConfigured("There is none."), [each]]) == ["/tickle"] * 3
+    assert keeper.said == ["ibkr-portal is no longer to be kept awake."] * 2
+
+
+def test_while_nobody_can_say_which_connections_there_are_sessions_are_kept(keeper: Keeper) -> None:
+    keeper.found(State.ACTIVE)
+    assert rounds(keeper, [[wanted(keeper)], OSError("no server")]) == ["/tickle"] * 2
+
+
+def test_whoever_writes_to_the_warehouse_keeps_nobody_from_being_kept_awake(keeper: Keeper) -> None:
+    keeper.found(State.ACTIVE)
+    publish.publish(keeper.home, now=True)
+    with db.locked(keeper.home):
+        assert keeper.tickle() == ["/tickle"]
+
+
+def test_what_nobody_foresaw_is_a_stumble(keeper: Keeper) -> None:
+    keeper.found(State.ACTIVE)
+    [pace] = (keeper.home / "pace").glob("*.json")
+    good = pace.read_text()
+    pace.write_text("{}")
+    assert keeper.tickle(live.MOST_STUMBLES - 1) == []
+    assert keeper.said == []
+    pace.write_text(good)
+    assert keeper.tickle() == ["/tickle"]
+    pace.write_text("{}")
+    assert rounds(keeper, [[wanted(keeper)]] * 4) == []
+    assert len(keeper.said) == 1

@@ -3,89 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from connectors.ibkr_portal.sandbox import Clock, Gateway, running
-from flows import timing
+from flows import questions
+from tests.flows.desk import Desk
 from warehouse import db
 
-MORNING = datetime(2026, 3, 5, 15, 30, tzinfo=UTC)  # a Thursday, 10:30 in New York
 QUARTER = timedelta(minutes=15).total_seconds()
 STATE = "select state, reason, remedy from connections where connection = 'ibkr-portal'"
-
-
-class Desk:
-    """A home for data beside a gateway of its own, and a clock that both look at."""
-
-    def __init__(self, home: Path, gateway: Gateway, clock: Clock) -> None:
-        self.home = home
-        self.gateway = gateway
-        self.clock = clock
-
-    def sync(self) -> Any:
-        from flows.incremental import incremental  # noqa: PLC0415  (Prefect must be set up before)
-
-        return incremental(return_state=True)
-
-    def check(self) -> Any:
-        from flows.reauth_check import reauth_check  # noqa: PLC0415
-
-        return reauth_check(return_state=True)
-
-    def ask(self, query: str) -> list[tuple[Any, ...]]:
-        with db.writer(self.home) as con:
-            return con.execute(query).fetchall()
-
-    def calls(self, since: int = 0) -> list[str]:
-        return [call.path for call in self.gateway.log[since:]]
-
-    def fills(self) -> set[tuple[Any, ...]]:
-        return set(
-            self.ask(
-                "select account, exec_id || '.' || lpad(exec_rev::varchar, 2, '0'), signed_qty, last_px from fills"
-            )
-        )
-
-    def book(self) -> set[tuple[Any, ...]]:
-        """Give what the gateway's book says of the days that it tells."""
-        first = self.clock() - timedelta(days=6)
-        return {
-            (
-                account,
-                row["exec_id"],
-                Decimal(str(row["quantity"])) * (1 if row["side"] == "BUY" else -1),
-                Decimal(str(row["price"])),
-            )
-            for account, rows in self.gateway.tell_book()["ibkr_portal"].items()
-            for row in rows
-            if datetime.fromisoformat(str(row["time"])) >= first
-        }
-
-
-@pytest.fixture
-def desk(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:  # noqa: ARG001
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.chdir(home)
-    clock = Clock(MORNING)
-    monkeypatch.setattr(timing, "TIME", timing.Time(clock, clock.sleep))
-    gateway = Gateway(clock=clock)
-    with running(gateway) as where:
-        for name, value in {
-            "FILLHOUSE_HOME": str(home),
-            "FILLHOUSE_RETRY_DELAYS": "[0]",
-            "FILLHOUSE_IBKR_PORTAL_BASE_URL": where.base_url,
-            "FILLHOUSE_IBKR_PORTAL_CERTIFICATE": str(where.ca_file),
-        }.items():
-            monkeypatch.setenv(name, value)
-        yield Desk(home, gateway, clock)
 
 
 def test_a_sync_brings_the_last_days_of_every_account(desk: Desk) -> None:
@@ -189,7 +117,7 @@ def test_maintenance_is_no_failure(desk: Desk) -> None:
     desk.sync()
     desk.clock.advance((datetime(2026, 3, 6, 5, 30, tzinfo=UTC) - desk.clock()).total_seconds())  # 00:30 in New York
     desk.gateway.log_in()
-    desk.gateway.faults.on("http_503", at="/iserver/auth/status", calls=1)
+    desk.gateway.faults.on("http_503", at="/iserver/auth/status", calls=3)
     state = desk.sync()
     assert (state.name, state.is_failed()) == ("Degraded", False)
     assert "maintenance until 01:45" in state.message
@@ -241,3 +169,83 @@ def test_a_check_does_not_end_a_trouble_that_a_sync_has_met(desk: Desk, monkeypa
     assert desk.sync().name == "Completed"
     desk.clock.advance(300)
     assert desk.check().name == "Completed"
+
+
+def test_one_stumble_when_asked_for_the_session_costs_no_sync(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    desk.clock.advance(QUARTER)
+    desk.gateway.faults.on("http_503", at="/iserver/auth/status", calls=1)
+    assert desk.sync().name == "Completed"
+
+
+def test_a_check_ends_a_trouble_that_a_check_has_met(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    desk.clock.advance(300)
+    desk.gateway.faults.on("http_503", at="/iserver/auth/status", calls=3)
+    assert desk.check().name == "Degraded"
+    desk.clock.advance(300)
+    assert desk.check().name == "Completed"
+
+
+def test_a_check_ends_a_silence_that_is_over(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    desk.clock.advance(300)
+    desk.gateway.faults.on("http_429", at="/iserver/auth/status", calls=1)
+    assert desk.check().name == "RateLimited"
+    desk.clock.advance(QUARTER + 60)
+    assert desk.check().name == "Completed"
+
+
+def test_trouble_of_a_sync_is_not_a_checks_because_a_check_met_the_like(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.gateway.faults.on("http_500", at="/iserver/accounts")
+    assert desk.sync().name == "Degraded"
+    desk.clock.advance(300)
+    desk.gateway.faults.on("http_503", at="/iserver/auth/status", calls=3)
+    assert desk.check().name == "Degraded"
+    desk.clock.advance(300)
+    assert desk.check().name == "Degraded"
+    desk.gateway.faults.off("http_500")
+    assert desk.sync().name == "Completed"
+
+
+def test_an_account_that_is_no_longer_asked_for_does_not_stay_stale(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    [first, *others] = [account for (account,) in desk.ask("select account from watermarks order by account")]
+    assert others
+    monkeypatch.setenv("FILLHOUSE_IBKR_PORTAL_ACCOUNTS", first)
+    desk.clock.advance(2 * 3600)
+    assert desk.sync().name == "Completed"
+    with db.writer(desk.home) as con:
+        [channel] = questions.status(con, questions.newest(con), desk.clock()).channels
+    assert (channel.accounts, channel.stale_since) == ((first,), None)
+
+
+def test_an_account_that_could_not_be_asked_for_stays_stale(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    told = [account for (account,) in desk.ask("select account from watermarks order by account")]
+    desk.clock.advance(2 * 3600)
+    desk.gateway.faults.on("http_500", at="/iserver/account/trades", after=1)
+    assert desk.sync().name == "Degraded"
+    with db.writer(desk.home) as con:
+        [channel] = questions.status(con, questions.newest(con), desk.clock()).channels
+    assert channel.accounts == tuple(told)
+    assert channel.stale_since is not None
+
+
+def test_what_the_gateway_no_longer_tells_is_flexs_to_tell(desk: Desk) -> None:
+    desk.gateway.log_in()
+    desk.sync()
+    desk.clock.advance(10 * 24 * 3600)
+    desk.gateway.log_in()
+    assert desk.sync().name == "Completed"
+    remedies = [remedy for (remedy,) in desk.ask("select remedy from data_health where kind = 'gap'")]
+    assert remedies
+    assert all("a Flex query" in remedy for remedy in remedies)

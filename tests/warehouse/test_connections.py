@@ -7,9 +7,11 @@ from pathlib import Path
 
 from flows import steps
 from tests.importing import imported
-from warehouse import connections, db
+from warehouse import connections, db, untold
+from warehouse.untold import Untold
 
 PLAIN = Path(__file__).parents[1] / "connectors" / "ibkr_flex" / "recorded" / "01_plain_stock_buys_and_sells" / "1.xml"
+NEWS = Untold("ibkr-flex", "token_expires", {"days": 30})
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -47,12 +49,13 @@ def test_a_state_that_was_recorded_before_has_no_beginning_until_it_changes(tmp_
     assert since(tmp_path) is None
 
 
-def test_a_rebuild_keeps_since_when_and_what_was_said_of_tokens(tmp_path: Path) -> None:
+def test_a_rebuild_keeps_since_when_what_was_said_of_tokens_and_what_is_still_to_be_told(tmp_path: Path) -> None:
     imported(tmp_path, [PLAIN])
     record(tmp_path, "active", 0)
     with db.writer(tmp_path) as con:
-        connections.note_expiry(con, "ibkr-flex", date(2026, 6, 1), 30, START)
+        connections.note_expiry(con, "ibkr-flex", date(2026, 6, 1), 30, START, NEWS)
     steps.renormalize(tmp_path)
     assert since(tmp_path) == START
     with db.writer(tmp_path) as con:
-        assert not connections.note_expiry(con, "ibkr-flex", date(2026, 6, 1), 30, START)
+        assert untold.waiting(con) == [NEWS]
+        assert not connections.note_expiry(con, "ibkr-flex", date(2026, 6, 1), 30, START, NEWS)

@@ -85,6 +85,7 @@ select distinct
     questions.exchange_id,
     questions.recorded_at,
     coalesce(questions.every_day, false) as every_day,
+    questions.beyond_reach,
     questions.since as asked_since,
     questions.until as asked_until,
     greatest(questions.since, unreturned.since) as open_since,

@@ -70,41 +70,38 @@ select
     spoken(min(open_since), max(open_until)) || coalesce(' for ' || account, '') || ' is ' || status
     || ': ' || coalesce(reason, '') as what,
     recorded_at as since,
-    'Run the backfill again' as remedy
+    'Run the backfill again' || coalesce('; what ' || connection || ' no longer tells, ' || beyond_reach || ' does', '') as remedy
 from open_spans
 where every_day
     and (open_until < asked_until or open_until - open_since > interval 5 minute)
-group by connection, account, status, reason, recorded_at, asked_since, asked_until
+    and not exists (
+        select 1
+        from told_elsewhere as told
+        where told.connection = open_spans.connection
+            and told.account is not distinct from open_spans.account
+            and told.open_since = open_spans.open_since
+            and told.open_until = open_spans.open_until
+    )
+group by connection, account, status, reason, recorded_at, asked_since, asked_until, beyond_reach
 union all
 select
     'gap' as kind,
     'error' as severity,
-    hole.connection,
-    spoken(hole.reached, hole.returned_since) || ' was never asked for' || coalesce(' for ' || hole.account, '') as what,
-    hole.recorded_at as since,
-    'Import or back-fill these days' as remedy
-from (
-    select
-        *,
-        max(returned_until) over (
-            partition by connection, coalesce(channels::varchar, source), account
-            order by returned_since, returned_until
-            rows between unbounded preceding and 1 preceding
-        ) as reached
-    from coverage
-    where returned_since is not null
-) as hole
-where hole.returned_since > hole.reached
-    and (
-        hole.every_day
-        or len(list_filter(range(hole.reached, hole.returned_since, interval 1 day), lambda day: isodow(day) < 6)) > 0
-    )
-    and not exists (
+    connection,
+    spoken(open_since, open_until) || ' was never asked for' || coalesce(' for ' || account, '') as what,
+    recorded_at as since,
+    coalesce(
+        'Back-fill or import these days with ' || beyond_reach || ': ' || connection || ' no longer tells them',
+        'Import or back-fill these days'
+    ) as remedy
+from holes
+where not exists (
         select 1
-        from open_spans
-        where open_spans.connection = hole.connection
-            and open_spans.open_since < hole.returned_since
-            and open_spans.open_until > hole.reached
+        from told_elsewhere as told
+        where told.connection = holes.connection
+            and told.account is not distinct from holes.account
+            and told.open_since = holes.open_since
+            and told.open_until = holes.open_until
     )
 union all
 select
@@ -224,7 +221,8 @@ select
     told.broker as connection,
     count(*) || ' fills of ' || told.account || ' are up to '
     || max(abs(epoch(told.transact_time) - epoch(final.transact_time)))::bigint || ' s apart in ' || told.source || ' and '
-    || final.source || ': the zone assumed for the latter, ' || final.time_zone_assumed || ', may be wrong' as what,
+    || final.source || ': the zone assumed for the latter, ' || final.time_zone_assumed
+    || coalesce(', or that for the former, ' || told.time_zone_assumed, '') || ', may be wrong' as what,
     min(told.first_seen_at) as since,
     'Compare one of them with the broker''s own screen' as remedy
 from execution_reports as told
@@ -236,15 +234,16 @@ inner join execution_reports as final
     and final.side = told.side
     and final.exec_rev is not distinct from told.exec_rev
 where told.status = 'provisional'
-    and told.time_zone_assumed is null
     and final.status = 'final'
     and final.time_zone_assumed is not null
+    and told.time_zone_assumed is distinct from final.time_zone_assumed
     and final.is_latest
     and abs(epoch(told.transact_time) - epoch(final.transact_time)) > 2
 group by
     told.broker,
     told.account,
     told.source,
+    told.time_zone_assumed,
     final.source,
     final.time_zone_assumed
 union all

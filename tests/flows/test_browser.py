@@ -1,0 +1,126 @@
+"""Prefect's own UI in a real browser, as a person uses it; what it showed is kept in `build/screens`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
+
+from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker
+from connectors.ibkr_flex.sandbox import running as flex_running
+from connectors.ibkr_portal.sandbox import Gateway
+from connectors.ibkr_portal.sandbox import running as portal_running
+from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys
+from connectors.kraken.sandbox import running as kraken_running
+from flows.sandbox_books import gateway_of
+from tests.flows.operating import ROOT, System, up
+
+CHROMIUM = shutil.which("chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+NO_CALLS_HOME = ["--disable-background-networking", "--disable-component-update"]
+SCREENS = ROOT / "build" / "screens"
+PATIENCE_MS = 120_000.0
+SIZE = ViewportSize(width=1280, height=1100)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[tuple[System, Gateway]]:
+    """Everything up, over three brokers; and the gateway, whose login can end."""
+    flex = FlexBroker(years=1, executions=60, generation_seconds=0.2, tokens={TOKEN: None})
+    kraken = KrakenBroker(trades=400, years=1, keys=own_keys("starter"))
+    gateway = gateway_of(flex)
+    gateway.log_in()
+    with flex_running(flex) as flex_url, kraken_running(kraken) as kraken_url, portal_running(gateway) as portal:
+        settings = {
+            "FILLHOUSE_IBKR_FLEX_TOKEN": TOKEN,
+            "FILLHOUSE_IBKR_FLEX_QUERY_ID": QUERY_ID,
+            "FILLHOUSE_IBKR_FLEX_BASE_URL": flex_url + SERVICE_PATH,
+            "FILLHOUSE_IBKR_PORTAL_BASE_URL": portal.base_url,
+            "FILLHOUSE_IBKR_PORTAL_CERTIFICATE": str(portal.ca_file),
+            "FILLHOUSE_KRAKEN_KEY": API_KEY,
+            "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
+            "FILLHOUSE_KRAKEN_BASE_URL": kraken_url,
+        }
+        with up(tmp_path / "desk", settings) as system:
+            yield system, gateway
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *NO_CALLS_HOME])
+        page = browser.new_page(viewport=SIZE)
+        page.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield page
+        browser.close()
+
+
+def test_a_person_at_the_ui(gateway: tuple[System, Gateway], page: Page) -> None:
+    system, door = gateway
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    _sync_now(system, page)
+    _backfill_from_a_day(system, page)
+    door.session.log_out()
+    _press(system, page, "incremental", "Quick run")
+    page.get_by_role("link", name="View run").click()
+    expect(page.get_by_text("NeedsReauth").first).to_be_visible()
+    _open_result(page, "incremental")
+    expect(page.get_by_text("Log in to the gateway in a browser on its machine").first).to_be_visible()
+    page.screenshot(path=SCREENS / "needs-reauth.png")
+
+
+def _press(system: System, page: Page, deployment: str, how: str) -> None:
+    page.goto(f"http://127.0.0.1:{system.port}/v2/deployments")
+    expect(page.get_by_role("link", name="renormalize", exact=True).first).to_be_visible()
+    page.get_by_role("link", name=deployment, exact=True).first.click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name=how).click()
+
+
+def _open_result(page: Page, key: str) -> None:
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_role("link").filter(has_text="MARKDOWN").filter(has=page.get_by_text(key, exact=True)).first.click()
+
+
+def _sync_now(system: System, page: Page) -> None:
+    _press(system, page, "incremental", "Quick run")
+    page.get_by_role("link", name="View run").click()
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+    expect(page.get_by_text("incremental all 20").first).to_be_visible()
+    page.screenshot(path=SCREENS / "run.png")
+    _open_result(page, "incremental")
+    for heading in ("connection", "added", "revised", "cancelled", "rejected", "gaps", "requests", "waited s"):
+        expect(
+            page.get_by_role("columnheader", name=heading).or_(page.get_by_text(heading, exact=True)).first
+        ).to_be_visible()
+    expect(page.get_by_text("kraken: what it brought")).to_be_visible()
+    page.screenshot(path=SCREENS / "result.png")
+
+
+def _backfill_from_a_day(system: System, page: Page) -> None:
+    _press(system, page, "backfill", "Custom run")
+    page.get_by_text("Select", exact=True).click()
+    page.get_by_role("option", name="kraken").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="date").first.click()
+    page.get_by_role("button", name="Pick a date").click()
+    for _ in range(6):
+        page.get_by_role("button", name="Go to the Previous Month").click()
+    page.get_by_role("gridcell", name="10", exact=True).click()
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="Way").click()
+    page.get_by_role("combobox").last.click()
+    page.get_by_role("option", name="pages").click()
+    page.screenshot(path=SCREENS / "form.png")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("link", name="View run").click()
+    page.get_by_role("tab", name="Artifacts").click()
+    expect(page.get_by_text("left; Kraken's rate counter at").first).to_be_visible()
+    page.screenshot(path=SCREENS / "progress.png")
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
