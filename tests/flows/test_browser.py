@@ -94,6 +94,7 @@ def _open_run(system: System, page: Page) -> None:
 def _open_result(page: Page, key: str) -> None:
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_role("link").filter(has_text="MARKDOWN").filter(has=page.get_by_text(key, exact=True)).first.click()
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
 
 
 def _sync_now(system: System, page: Page) -> None:

@@ -142,6 +142,19 @@ def test_an_opening_that_does_not_help_is_not_repeated_at_once(desk: Desk) -> No
     assert waits == sorted(waits)
 
 
+def test_a_fill_is_told_once_whatever_the_server_is_like_that_day(desk: Desk) -> None:
+    desk.gateway.log_in()
+    assert desk.sync().name == "Completed"
+    desk.gateway.faults.on("every_revision")
+    for fault in ("older_server", "conid_with_venue"):
+        desk.clock.advance(QUARTER)
+        desk.gateway.faults.on(fault)
+        assert desk.sync().name == "Completed"
+        desk.gateway.faults.off(fault)
+    assert desk.fills() >= desk.book()
+    assert desk.ask("select count(*) - count(distinct (account, exec_id)) from fills") == [(0,)]
+
+
 def test_a_check_does_not_end_a_trouble_that_a_sync_has_met(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FILLHOUSE_IBKR_PORTAL_ACCOUNTS", "U9999999")
     desk.gateway.log_in()

@@ -223,6 +223,20 @@ def test_an_older_server_prints_other_types_and_sides(ready: Caller, gateway: Ga
     assert not any("order_id" in row for row in rows)
 
 
+def test_a_list_may_hold_a_corrected_execution_beside_its_correction(ready: Caller, gateway: Gateway) -> None:
+    standing = [row["execution_id"] for row in everything(ready)]
+    gateway.faults.on("every_revision")
+    told = [row["execution_id"] for row in everything(ready)]
+    corrected = {each for each in told if each not in standing}
+    assert corrected
+    assert {f"{each[:-3]}.02" for each in corrected} <= set(standing)
+
+
+def test_a_contract_may_be_named_with_its_venue(ready: Caller, gateway: Gateway) -> None:
+    gateway.faults.on("conid_with_venue")
+    assert all(row["conid"].endswith(f"@{row['exchange']}") for row in everything(ready))
+
+
 @pytest.mark.parametrize(("fault", "name"), [("trades_in_object", "trades"), ("items_in_object", "items")])
 def test_a_list_may_come_inside_an_object(ready: Caller, gateway: Gateway, fault: str, name: str) -> None:
     rows = ready.trades(FIRST)
