@@ -35,7 +35,7 @@ def incremental(connections: list[str] = NONE) -> Any:
         connections: Which ones; all where none is chosen.
 
     """
-    where, now = home(), timing.utc_now()
+    where = home()
     chosen = every_connection(connections)
     insists = not _was_scheduled()
     if not insists:
@@ -43,8 +43,7 @@ def incremental(connections: list[str] = NONE) -> Any:
     with steps.published(where):
         recovered = steps.recover(where)
         outcomes = turns.bring(where, chosen, planned, insists=insists)
-    asked = policy.span(None, None, now, is_open_always=True)
-    return sync.ended(Summary(str(flow_run.id), asked, outcomes, recovered))
+    return sync.ended(Summary(str(flow_run.id), None, outcomes, recovered))
 
 
 def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: datetime) -> Plan:

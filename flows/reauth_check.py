@@ -33,7 +33,7 @@ def reauth_check(connections: list[str] = NONE) -> Any:
         for connection in chosen:
             due_notice(where, connection, now.date())
         outcomes = turns.check(where, chosen)
-    return sync.ended(Summary(str(flow_run.id), policy.span(None, None, now, is_open_always=True), outcomes))
+    return sync.ended(Summary(str(flow_run.id), None, outcomes))
 
 
 def due_notice(where: Path, connection: Connection, today: date) -> int | None:

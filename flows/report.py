@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -9,11 +10,18 @@ from flows.policy import ENDINGS, Outcome, State, worst
 from warehouse.coverage import Asked
 from warehouse.news import Told
 
-HEADINGS = (
-    "connection", "state", "windows", "rows", "added", "revised", "cancelled", "rejected", "gaps", "requests",
-    "waited s",
-)  # fmt: skip
-NEWS = ("UTC", "account", "symbol", "side", "quantity", "price", "commission", "what", "id")
+NEWS = ("UTC", "account", "what", "commission", "id")
+MEASURES: tuple[tuple[str, Callable[[Outcome], int]], ...] = (
+    ("windows", lambda outcome: outcome.windows),
+    ("rows", lambda outcome: outcome.totals.rows),
+    ("added", lambda outcome: outcome.totals.added),
+    ("revised", lambda outcome: outcome.totals.revised),
+    ("cancelled", lambda outcome: outcome.totals.cancelled),
+    ("rejected", lambda outcome: outcome.totals.rejected),
+    ("gaps", lambda outcome: len(outcome.gaps)),
+    ("requests", lambda outcome: outcome.totals.requests),
+    ("seconds waited", lambda outcome: round(outcome.totals.waited_seconds)),
+)
 MOST_GAPS = 20
 BROKEN = "Failed"
 
@@ -23,7 +31,7 @@ class Summary:
     """A run over some connections: what it asked for, and what came of it."""
 
     run_id: str
-    asked: Asked
+    asked: Asked | None  # None: what was new
     outcomes: tuple[Outcome, ...]
     recovered: int = 0  # conversations that an earlier run had landed and not loaded
 
@@ -49,10 +57,12 @@ class Summary:
 
     def markdown(self) -> str:
         """Lay it out as the run's artifact."""
-        rows = [HEADINGS, tuple("---" for _ in HEADINGS), *(_row(outcome) for outcome in self.outcomes)]
-        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        span = f"Asked for every day from {self.asked.since} up to, and without, {self.asked.until}."
-        parts = [f"# {self.name}", span, table]
+        asked = (
+            [f"Asked for every day from {self.asked.since} up to, and without, {self.asked.until}."]
+            if self.asked
+            else []
+        )
+        parts = [f"# {self.name}", *asked, _table(self.outcomes)]
         if self.recovered:
             parts.append(f"Loaded {self.recovered} conversations that an earlier run had landed.")
         for outcome in self.outcomes:
@@ -118,19 +128,21 @@ def _trouble(outcome: Outcome) -> str:
     return f"{outcome.reason}{until} {outcome.remedy}".strip()
 
 
-def _row(outcome: Outcome) -> tuple[str, ...]:
-    totals = outcome.totals
-    numbers = (
-        outcome.windows, totals.rows, totals.added, totals.revised, totals.cancelled, totals.rejected,
-        len(outcome.gaps), totals.requests, round(totals.waited_seconds),
-    )  # fmt: skip
-    return (outcome.connection, str(outcome.state), *(f"{number:,}" for number in numbers))
+def _table(outcomes: Sequence[Outcome]) -> str:
+    """Lay out what came of each connection, a column each: Prefect's page is too narrow for a row each."""
+    measured = [(what, *(f"{measure(outcome):,}" for outcome in outcomes)) for what, measure in MEASURES]
+    states = ("state", *(str(outcome.state) for outcome in outcomes))
+    return _laid_out(("", *(outcome.connection for outcome in outcomes)), [states, *measured])
+
+
+def _laid_out(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Write a table as Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, tuple("---" for _ in headings), *rows))
 
 
 def _news(outcome: Outcome) -> str:
     """List the newest executions, each with the id that `fillhouse explain` takes."""
-    rows = [NEWS, tuple("---" for _ in NEWS), *(_told(told) for told in outcome.news)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = _laid_out(NEWS, [_told(told) for told in outcome.news])
     changed = outcome.totals.added + outcome.totals.revised + outcome.totals.cancelled
     shown = f"The newest {len(outcome.news)} of {changed:,}. " if changed > len(outcome.news) else ""
     return f"{table}\n\n{shown}`fillhouse explain ID` shows what each came from."
@@ -138,10 +150,10 @@ def _news(outcome: Outcome) -> str:
 
 def _told(told: Told) -> tuple[str, ...]:
     at = f"{told.transact_time:%Y-%m-%d %H:%M:%S}" if told.transact_time else str(told.book_date)
-    price = f"{_plain(told.last_px)} {told.currency or ''}".strip()
+    price = f" at {_plain(told.last_px)} {told.currency or ''}".rstrip() if told.last_px is not None else ""
+    what = f"{told.side or told.exec_type} {_plain(told.last_qty)} {told.symbol}{price}"
     paid = f"{_plain(told.commission)} {told.comm_currency or ''}".strip()
-    kind = told.exec_type if told.stands else f"{told.exec_type}, gone"
-    cells = (at, told.account, told.symbol, told.side or "", _plain(told.last_qty), price, paid, kind, told.named)
+    cells = (at, told.account, what if told.stands else f"gone: {what}", paid, told.named)
     return tuple(cell.replace("|", "\\|") for cell in cells)
 
 

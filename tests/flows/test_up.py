@@ -153,7 +153,7 @@ def _a_first_backfill_shows_how_far_it_is_and_what_it_brought(system: System, fl
     assert ended["name"].startswith("backfill all 20")
     assert ended["tags"] == ["fillhouse"]
     page = artifact(system, "backfill")["data"]
-    assert "| kraken | active |" in page
+    assert "| state | active | active |" in page
     assert "fillhouse explain ID" in page
     assert artifact(system, "backfill-kraken")["data"] == 100
 
