@@ -7,20 +7,21 @@ from pathlib import Path
 from flows import changes, policy, timing
 from flows.policy import Outcome, State
 from warehouse import connections as states
-from warehouse import db
+from warehouse import db, untold
+from warehouse.untold import Untold
 
 MOST_GAPS = 10
 REMEDY = "Run a backfill; fillhouse status names each gap."
 
 
-def tell(where: Path, outcome: Outcome) -> None:
-    """Emit what alarms listen to: each success, each growth of the quarantine, and gaps that have been there for a day, once."""
-    if outcome.state is State.ACTIVE:
-        changes.emit(changes.SYNCED, outcome.connection)
-    if outcome.totals.rejected:
-        changes.emit(changes.QUARANTINED, outcome.connection, rows=outcome.totals.rejected)
+def note(where: Path, outcome: Outcome) -> None:
+    """Note what alarms listen to: each success, each growth of the quarantine, and gaps that have been there for a day, once."""
+    name, moment = outcome.connection, timing.utc_now()
     with db.writer(where) as con:
-        gaps = states.gaps_of(con, outcome.connection)
-        due = states.is_time_to_tell_of_gaps(con, outcome.connection, gaps, timing.utc_now(), policy.OLD)
-    if due:
-        changes.emit(changes.OLD_GAP, outcome.connection, gaps="\n".join(gaps[:MOST_GAPS]), remedy=REMEDY)
+        if outcome.state is State.ACTIVE:
+            untold.note(con, Untold(name, changes.SYNCED, {}), moment)
+        if outcome.totals.rejected:
+            untold.note(con, Untold(name, changes.QUARANTINED, {"rows": outcome.totals.rejected}), moment)
+        gaps = states.gaps_of(con, name)
+        said = {"gaps": "\n".join(gaps[:MOST_GAPS]), "remedy": REMEDY}
+        states.note_gaps(con, name, gaps, moment, policy.OLD, Untold(name, changes.OLD_GAP, said))

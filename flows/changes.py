@@ -72,7 +72,7 @@ def _tell(news: Untold) -> None:
     """Emit an event, after the page that a notification of it can link to."""
     if news.event == TOKEN_EXPIRES:
         _show_expiry(news.connection, str(news.said["expires_on"]))
-    elif State.NEEDS_REAUTH in (news.said["before"], news.said["state"]):
+    elif State.NEEDS_REAUTH in (news.said.get("before"), news.said.get("state")):
         _show_login(news)
     emit(news.event, news.connection, UUID(news.id), **news.said)
 

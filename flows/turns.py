@@ -49,8 +49,8 @@ def _brought(where: Path, connection: Connection, planned: Planner, *, insists: 
     """Bring a connection up to date, and tell what alarms listen to."""
     outcome = sync.sync(where, connection, planned, insists=insists, waits=waits)
     if not outcome.is_recalled:
-        with changes.at_most_a_warning(f"What came of {connection.name} was not told"):
-            aftermath.tell(where, outcome)
+        with changes.at_most_a_warning(f"What came of {connection.name} was not noted"):
+            aftermath.note(where, outcome)
     return outcome
 
 

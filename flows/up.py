@@ -159,8 +159,9 @@ def _follow(known: Known, keeper: Child, say: Say) -> None:
     if names != known.names:
         say(f"Connections: {', '.join(names)}." if names else NONE_YET)
         deployments.offer(names)
+    known.keeps_awake = any(connection.keeps_alive for connection in _readable())
+    if not known.keeps_awake:
         keeper.stop()
-        known.keeps_awake = any(connection.keeps_alive for connection in _readable())
     if notified != known.notified:
         say("Alarms go to the notification block fillhouse." if notified else "Alarms go to nobody any more.")
         alerts.register(notified)

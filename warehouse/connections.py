@@ -151,10 +151,15 @@ def forget_expiry(con: duckdb.DuckDBPyConnection, connection: str, expires_on: d
             note_change(con)
 
 
-def is_time_to_tell_of_gaps(
-    con: duckdb.DuckDBPyConnection, connection: str, gaps: list[str], moment: datetime, patience: timedelta
-) -> bool:
-    """Tell once that a connection has had gaps, whichever, for longer than `patience`; without any it begins anew."""
+def note_gaps(
+    con: duckdb.DuckDBPyConnection,
+    connection: str,
+    gaps: list[str],
+    moment: datetime,
+    patience: timedelta,
+    news: Untold,
+) -> None:
+    """Keep since when a connection has had gaps, whichever; once it is longer than `patience`, `news` are to be told, once."""
     known = con.execute("select since, told_at from gap_notices where connection = ?", [connection]).fetchall()
     now = _naive(moment)
     with transaction(con):
@@ -164,8 +169,7 @@ def is_time_to_tell_of_gaps(
             con.execute("insert into gap_notices values (?, ?, null)", [connection, now])
         elif gaps and known[0][1] is None and now - known[0][0] > patience:
             con.execute("update gap_notices set told_at = ? where connection = ?", [now, connection])
-            return True
-    return False
+            untold.note(con, news, moment)
 
 
 def gaps_of(con: duckdb.DuckDBPyConnection, connection: str) -> list[str]:

@@ -59,3 +59,18 @@ def test_a_rebuild_keeps_since_when_what_was_said_of_tokens_and_what_is_still_to
     with db.writer(tmp_path) as con:
         assert untold.waiting(con) == [NEWS]
         assert not connections.note_expiry(con, "ibkr-flex", date(2026, 6, 1), 30, START, NEWS)
+
+
+def test_gaps_are_told_of_once_when_they_have_been_there_for_a_day(tmp_path: Path) -> None:
+    def told(gaps: list[str], hours: int) -> int:
+        news = Untold("kraken", "old_gap", {"gaps": ", ".join(gaps)})
+        with db.writer(tmp_path) as con:
+            moment = START + timedelta(hours=hours)
+            connections.note_gaps(con, "kraken", gaps, moment, timedelta(days=1), news)
+            waiting = untold.waiting(con)
+            for each in waiting:
+                untold.clear(con, each)
+        return len(waiting)
+
+    assert [told(["one"], 0), told(["another"], 24), told(["another"], 25), told(["one"], 50)] == [0, 0, 1, 0]
+    assert [told([], 51), told(["one"], 52), told(["one"], 60), told(["one"], 77)] == [0, 0, 0, 1]
