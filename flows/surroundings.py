@@ -78,7 +78,7 @@ def running_api(home: Path) -> str | None:
     """Give the address of the server that a living `fillhouse up` runs for this home."""
     try:
         address = _holder(home).read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the home may be a file, which others will say
         return None
     with suppress(Timeout), locks.alone(home, UP).acquire(timeout=0):
         return None  # nobody holds it: what is written there was left behind

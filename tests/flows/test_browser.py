@@ -28,7 +28,10 @@ NAMES = ("ibkr-flex", "ibkr-portal", "kraken")
 PATIENCE_MS = 120_000.0
 SIZE = ViewportSize(width=1280, height=1100)
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+pytestmark = [
+    pytest.mark.whole_system,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
+]
 
 
 @pytest.fixture

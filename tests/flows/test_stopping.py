@@ -136,7 +136,7 @@ def test_stopped_at_any_moment_the_next_run_goes_on_where_it_was(house: House, n
     assert landed == loaded, "something was landed and never loaded"
 
 
-@pytest.mark.parametrize("command", ["backfill", "sync", "reauth-check"])
+@pytest.mark.parametrize("command", ["backfill", "sync"])
 def test_waiting_for_another_run_it_stops_and_its_server_is_told(house: House, command: str) -> None:
     with locks.holding(house.home, "ibkr-flex", print), typed(house.home, command, **server()) as terminal:
         terminal.wait_for(lambda: "waiting for it to end" in terminal.text)

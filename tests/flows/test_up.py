@@ -24,6 +24,7 @@ from connectors.kraken.sandbox import running as kraken_running
 from flows.demo_books import flex_in, flex_of, kraken_in, kraken_of
 from tests.flows.operating import STOP_SECONDS, System, up
 
+pytestmark = pytest.mark.whole_system
 NAMES = ["ibkr-flex", "kraken"]
 LOST_SECONDS = 180.0  # three heartbeats of thirty seconds are missed first
 
@@ -211,7 +212,7 @@ def _a_new_connection_is_offered(system: System, settings: dict[str, str]) -> No
 def test_trouble_in_the_engine_room(tmp_path: Path, brokers: tuple[FlexBroker, KrakenBroker, dict[str, str]]) -> None:
     flex, kraken, settings = brokers
     with up(tmp_path / "empty", settings) as system:
-        system.end_of(system.press("backfill", since=str(flex.history.first_day)))
+        system.end_of(system.press("backfill", since=str(flex.history.first_day), via="pages"))
         _a_schedule_makes_runs_that_begin_in_time(system)
         _many_late_runs_are_one_sync(system)
         _a_server_that_dies_is_started_anew_and_no_run_suffers(system)
