@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test system lint bench clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,9 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+system: setup  # trouble in the whole system, and a browser at it: minutes in which it mostly waits
+	$(BIN)/python -m pytest -m whole_system
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench_ibkr_flex

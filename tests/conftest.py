@@ -6,5 +6,5 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put whole systems first."""
-    items.sort(key=lambda item: item.get_closest_marker("whole_system") is None)
+    """Put those first that wait long."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

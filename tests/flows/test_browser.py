@@ -38,7 +38,7 @@ pytestmark = [
 def gateway(tmp_path: Path) -> Iterator[tuple[System, Gateway]]:
     """Everything up, over three brokers; and the gateway, whose login can end."""
     flex = FlexBroker(years=1, executions=60, generation_seconds=0.2, tokens={TOKEN: None})
-    kraken = KrakenBroker(trades=400, years=1, keys=own_keys("starter"))
+    kraken = KrakenBroker(trades=1200, years=1, keys=own_keys("pro"))
     gateway = gateway_of(flex)
     gateway.log_in()
     with flex_running(flex) as flex_url, kraken_running(kraken) as kraken_url, portal_running(gateway) as portal:
@@ -51,6 +51,7 @@ def gateway(tmp_path: Path) -> Iterator[tuple[System, Gateway]]:
             "FILLHOUSE_KRAKEN_KEY": API_KEY,
             "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
             "FILLHOUSE_KRAKEN_BASE_URL": kraken_url,
+            "FILLHOUSE_KRAKEN_TIER": "pro",
         }
         with up(tmp_path / "desk", settings) as system:
             yield system, gateway
@@ -138,6 +139,6 @@ def _backfill_from_a_day(system: System, page: Page) -> None:
     page.get_by_role("button", name="Submit").click()
     _open_run(system, page, "backfill", 1)
     page.get_by_role("tab", name="Artifacts").click()
-    expect(page.get_by_text("left; Kraken's rate counter at").first).to_be_visible()
+    expect(page.get_by_text("Kraken's rate counter at").first).to_be_visible()
     page.screenshot(path=SCREENS / "progress.png")
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
