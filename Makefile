@@ -36,7 +36,7 @@ lint: setup
 test: lint
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-system: setup  # trouble in the whole system, and a browser at it: minutes in which it mostly waits
+system: setup  # all that `fillhouse up` runs, trouble in it, and a browser at it: minutes in which it mostly waits
 	$(BIN)/python -m pytest -m whole_system
 
 bench: setup

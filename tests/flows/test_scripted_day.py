@@ -21,7 +21,7 @@ from warehouse import db
 
 OPENING = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)  # a Thursday, 9:30 in New York
 FIRST = (OPENING - timedelta(days=4)).replace(tzinfo=None)
-CHECKED_EVERY = timedelta(minutes=5)
+CHECKED_EVERY = timedelta(minutes=15)
 THURSDAY = date(2026, 3, 5)
 
 
@@ -36,7 +36,7 @@ class Day:
         self.checked_at = clock()
 
     def until(self, hour: int, minute: int = 0, *, day: int = 5) -> None:
-        """Let time pass to a moment in New York (UTC-5), with a check on the schedule's every five minutes."""
+        """Let time pass to a moment in New York (UTC-5), with a check every quarter of an hour."""
         while (due := self.checked_at + CHECKED_EVERY) < _in_new_york(day, hour, minute):
             self.clock.advance(max((due - self.clock()).total_seconds(), 0.0))
             self.checked_at = due

@@ -24,7 +24,7 @@ from connectors.kraken.sandbox import running as kraken_running
 from flows.demo_books import flex_in, flex_of, kraken_in, kraken_of
 from tests.flows.operating import STOP_SECONDS, System, up
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.whole_system
 NAMES = ["ibkr-flex", "kraken"]
 LOST_SECONDS = 180.0  # three heartbeats of thirty seconds are missed first
 
@@ -209,7 +209,6 @@ def _a_new_connection_is_offered(system: System, settings: dict[str, str]) -> No
     system.wait_for(lambda: offered() == [*NAMES, "second"])
 
 
-@pytest.mark.whole_system
 def test_trouble_in_the_engine_room(tmp_path: Path, brokers: tuple[FlexBroker, KrakenBroker, dict[str, str]]) -> None:
     flex, kraken, settings = brokers
     with up(tmp_path / "empty", settings) as system:
