@@ -36,7 +36,7 @@ def run(home: Path, flow: Callable[[], Any], *, say: Callable[[str], None], last
     with stopping.on_signals(lambda: say(last_word)):
         home.mkdir(parents=True, exist_ok=True)  # Prefect makes its own folder in it, but not this one
         surroundings.prefer(home)
-        _show_our_lines_only()
+        show_our_lines_only()
         _start_temporary_server(say)
         return flow()
 
@@ -55,7 +55,7 @@ def _start_temporary_server(say: Callable[[str], None]) -> None:
         SubprocessASGIServer().start(timeout=START_SECONDS)
 
 
-def _show_our_lines_only() -> None:
+def show_our_lines_only() -> None:
     """Keep what Prefect says of its work off the screen, unless it was set to DEBUG; its server is told all the same."""
     import prefect.main  # noqa: F401, PLC0415  (which sets up the handlers)
     from prefect.settings import get_current_settings  # noqa: PLC0415

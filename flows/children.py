@@ -28,6 +28,7 @@ class Child:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     logs: Path
+    folder: Path | None = None  # it works in; else in ours
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0  # in a row, each soon after its start
@@ -41,6 +42,7 @@ class Child:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603  (our own commands)
                 [sys.executable, "-m", *self.arguments],
+                cwd=self.folder,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

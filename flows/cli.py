@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import fields
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -147,8 +146,8 @@ def import_(
     from flows import importing, steps  # noqa: PLC0415
     from warehouse import db  # noqa: PLC0415
 
-    home, name = _home(), _broker(broker, files)
-    account = account or _account(home, name)
+    home, name = _home(), importing.broker_of(broker, files)
+    account = account or importing.account_of(home, name)
     results: list[importing.Imported] = []
     with ExitStack() as published:
         for result in importing.import_files(home, name, files, account=account, endpoint=endpoint):
@@ -166,46 +165,6 @@ def import_(
         if rejected or any(result.loaded and result.loaded.gaps for result in results):
             console.error(f"{rejected} rows of these files are in quarantine. See fillhouse status.")
             raise typer.Exit(LOOK)
-
-
-def _broker(name: str | None, files: list[Path]) -> str:
-    """Choose the connector: the one named, else the only one whose files are called so."""
-    from connectors.registry import CONNECTORS, connector  # noqa: PLC0415
-
-    there_are = ", ".join(sorted(CONNECTORS))
-    if name is not None and name not in CONNECTORS:
-        raise questions.BadInput(f"There is no broker {name!r}; there are: {there_are}.")
-    if name is not None:
-        return name
-    for folder in (file for file in files if file.is_dir()):
-        raise questions.BadInput(f"{folder} is a folder: name the files in it.")
-    suffixes = {suffix.lower() for file in files for suffix in file.suffixes}
-    called_so = [each for each in CONNECTORS if suffixes & connector(each).file_suffixes]
-    if len(called_so) != 1:
-        raise questions.BadInput(f"Say whose files these are with --broker; there are: {there_are}.")
-    return called_so[0]
-
-
-def _account(home: Path, name: str) -> str | None:
-    """Choose the account of files that name none: that of the only connection to their broker."""
-    from connectors.registry import connector  # noqa: PLC0415
-    from flows.connections import accounts_of  # noqa: PLC0415
-    from flows.steps import IMPORTED  # noqa: PLC0415
-    from warehouse import coverage, db  # noqa: PLC0415
-
-    if "account" not in {field.name for field in fields(connector(name).credentials)}:
-        return None
-    known: dict[str, str] = {}
-    if (home / db.READER).exists():  # connections that are kept in Prefect are known by what they brought
-        with db.reader(home) as con:
-            known = coverage.accounts_of(con, connector(name).broker)
-    known = {
-        connection: account for connection, account in (known | accounts_of(name)).items() if connection != IMPORTED
-    }
-    if len(set(known.values())) > 1:
-        there_are = ", ".join(sorted(set(known.values())))
-        raise questions.BadInput(f"Say whose files these are with --account; there are: {there_are}.")
-    return next(iter(known.values()), None)
 
 
 def _day(text: str) -> date:
@@ -447,55 +406,11 @@ def sql(
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the screen.")] = None,
 ) -> None:
     """Ask the reader's file. Times are UTC; csv, json and parquet hold every digit."""
-    from warehouse import db  # noqa: PLC0415
+    from flows import answers  # noqa: PLC0415
 
     if form is Form.PARQUET and output is None and sys.stdout.isatty():
         raise questions.BadInput("Parquet is no text: name a file with --output, or send it into a pipe.")
-    with db.reader(_home()) as con:
-        question = questions.asked(con, query, as_text=form is not Form.PARQUET)
-        if form is Form.TABLE:
-            _interruptible(con, lambda: _print_table(con.execute(question), output))
-        elif output:
-            _interruptible(con, lambda: questions.write_answer(con, question, output, form))
-        else:
-            _interruptible(con, lambda: _pipe(con, question, form))
-
-
-def _interruptible(con: Any, work: Callable[[], None]) -> None:
-    """Work in a thread, so that Ctrl-C is heard: DuckDB does not look up from a long task in the main one."""
-    from concurrent.futures import ThreadPoolExecutor, wait  # noqa: PLC0415
-
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(work)
-        try:
-            while wait([done], timeout=0.2).not_done:  # a signal that another thread receives is seen between waits
-                pass
-            done.result()
-        except KeyboardInterrupt:
-            con.interrupt()
-            raise
-
-
-def _print_table(cursor: Any, output: Path | None) -> None:
-    if output is None:
-        console.answer(cursor)
-        return
-    with output.open("w") as file:
-        console.answer(cursor, file)
-
-
-def _pipe(con: Any, question: str, form: Form) -> None:
-    """Have DuckDB write to a file of its own and copy that to stdout, so that an error leaves half of nothing there."""
-    import shutil  # noqa: PLC0415
-    import tempfile  # noqa: PLC0415
-
-    with tempfile.TemporaryDirectory(prefix="fillhouse-") as folder:
-        path = Path(folder) / f"answer.{form}"
-        questions.write_answer(con, question, path, form)
-        with path.open("rb") as file:
-            out = typer.get_binary_stream("stdout")
-            shutil.copyfileobj(file, out)
-            out.flush()
+    answers.give(_home(), query, None if form is Form.TABLE else str(form), output)
 
 
 @app.command()

@@ -12,13 +12,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
-PATIENCE_SECONDS = 90.0
+from flows import server, surroundings
+from flows.questions import BadInput
+
 CODE = Path(__file__).resolve().parents[1]
 
 
@@ -32,8 +32,15 @@ def main() -> int:
     port = _free_port()
     environment = _environment(folder, port)
     _say("1. Prefect: starting a server of its own")
-    with _prefect_server(folder, environment, port):
+    serving = server.at(port, environment, folder / "prefect", folder)
+    try:
+        serving.start()
+        server.wait_for(serving, port, threading.Event())
         story = subprocess.run([sys.executable, "-m", "flows.demo_story"], cwd=folder, env=environment, check=False)
+    except BadInput as exc:
+        raise SystemExit(str(exc)) from exc
+    finally:
+        serving.stop()
     _say(f"\nDone in {time.monotonic() - started:.0f} seconds; all of it is in the folder .demo.")
     return story.returncode
 
@@ -45,56 +52,25 @@ def _say(text: str) -> None:
 
 def _environment(folder: Path, port: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "FILLHOUSE_"))}
-    return kept | {
-        "FILLHOUSE_HOME": str(folder / "data"),
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
-        "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR",
-        "DO_NOT_TRACK": "1",
-        "TMPDIR": str(folder / "tmp"),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(CODE), os.environ.get("PYTHONPATH")])),
-    }
+    return (
+        kept
+        | surroundings.QUIET
+        | {
+            "FILLHOUSE_HOME": str(folder / "data"),
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_API_URL": server.api_at(port),
+            "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
+            "TMPDIR": str(folder / "tmp"),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(CODE), os.environ.get("PYTHONPATH")])),
+        }
+    )
 
 
 def _free_port() -> int:
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((server.HOST, 0))
         port: int = free.getsockname()[1]
         return port
-
-
-@contextmanager
-def _prefect_server(folder: Path, environment: dict[str, str], port: int) -> Iterator[None]:
-    """Run a Prefect server for as long as the block lasts."""
-    log = folder / "prefect" / "server.log"
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (
-        log.open("wb") as written,
-        subprocess.Popen(command, cwd=folder, env=environment, stdout=written, stderr=written) as server,  # noqa: S603
-    ):
-        try:
-            if not _comes_up(server, f"http://127.0.0.1:{port}/api/health"):
-                raise SystemExit(f"The Prefect server did not start; {log} says why.")
-            yield
-        finally:
-            server.terminate()
-            try:
-                server.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-
-
-def _comes_up(server: subprocess.Popen[bytes], health: str) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urlopen(health, timeout=5):  # noqa: S310  (loopback)
-                return True
-        except OSError:
-            time.sleep(0.2)
-    return False
 
 
 if __name__ == "__main__":

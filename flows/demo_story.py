@@ -26,6 +26,7 @@ from connectors.kraken.sandbox import running as kraken_running
 from flows import demo_books
 from flows import demo_questions as asked
 from flows.backfill import backfill
+from flows.by_hand import show_our_lines_only
 from flows.connections import home
 from flows.demo_books import Executions, Span
 from flows.incremental import incremental
@@ -52,6 +53,7 @@ console.width = max(console.width, NARROWEST)
 
 def main() -> int:
     """Tell the story; gives 0 when the warehouse holds exactly what the brokers' books hold."""
+    show_our_lines_only()
     flex = FlexBroker(years=YEARS, executions=EXECUTIONS, generation_seconds=1.0)
     gateway = gateway_of(flex)
     kraken = KrakenBroker(years=1, trades=TRADES, keys=own_keys("pro"))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import duckdb
 
 from connectors.connector import Connector, Reply
 from connectors.errors import ConnectorError, ContractViolation
-from connectors.registry import connector
+from connectors.registry import CONNECTORS, connector
+from flows.connections import accounts_of
+from flows.questions import BadInput
 from flows.steps import IMPORTED, context_of, settle
 from flows.talk import OK
 from flows.timing import utc_now
-from warehouse import db, landing
+from warehouse import coverage, db, landing
 from warehouse.load import Loaded
 
 
@@ -29,6 +31,39 @@ class Imported:
     already: bool = False
     refused: str = ""
     names: int | None = None  # of a listing: how many instruments it describes
+
+
+def broker_of(name: str | None, files: list[Path]) -> str:
+    """Choose the connector: the one named, else the only one whose files are called so."""
+    there_are = ", ".join(sorted(CONNECTORS))
+    if name is not None and name not in CONNECTORS:
+        raise BadInput(f"There is no broker {name!r}; there are: {there_are}.")
+    if name is not None:
+        return name
+    for folder in (file for file in files if file.is_dir()):
+        raise BadInput(f"{folder} is a folder: name the files in it.")
+    suffixes = {suffix.lower() for file in files for suffix in file.suffixes}
+    called_so = [each for each in CONNECTORS if suffixes & connector(each).file_suffixes]
+    if len(called_so) != 1:
+        raise BadInput(f"Say whose files these are with --broker; there are: {there_are}.")
+    return called_so[0]
+
+
+def account_of(home: Path, name: str) -> str | None:
+    """Choose the account of files that name none: that of the only connection to their broker."""
+    if "account" not in {field.name for field in fields(connector(name).credentials)}:
+        return None
+    known: dict[str, str] = {}
+    if (home / db.READER).exists():  # connections that are kept in Prefect are known by what they brought
+        with db.reader(home) as con:
+            known = coverage.accounts_of(con, connector(name).broker)
+    known = {
+        connection: account for connection, account in (known | accounts_of(name)).items() if connection != IMPORTED
+    }
+    if len(set(known.values())) > 1:
+        there_are = ", ".join(sorted(set(known.values())))
+        raise BadInput(f"Say whose files these are with --account; there are: {there_are}.")
+    return next(iter(known.values()), None)
 
 
 def import_files(

@@ -20,14 +20,12 @@ from filelock import Timeout
 from prefect.context import refresh_global_settings_context
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows import alerts, blocks, deployments, encryption, locks, surroundings
+from flows import alerts, blocks, deployments, encryption, locks, server, surroundings
 from flows.children import Child
 from flows.connections import Connection, NotConfigured
 from flows.policy import WORK_POOL
 from flows.questions import BadInput
 
-HOST = "127.0.0.1"  # whoever reaches the server may read the credentials in its blocks
-START_SECONDS = 180.0  # a server that makes its database first has taken 30 on a slow machine
 LOOK_SECONDS = 1.0
 CONNECTIONS_EVERY = 30.0  # seconds between looks at which connections there are
 STOPPED = "Stopped: nothing is lost, the next run goes on from there."
@@ -54,8 +52,8 @@ def up(home: Path, port: int, ended: threading.Event, *, say: Say) -> None:
         surroundings.prefer(home)
         api, children = surroundings.configured_api(), []
         if api is None:
-            api, server = _serve(home, port, ended, held, say)
-            children.append(server)
+            api, child = _serve(home, port, ended, held, say)
+            children.append(child)
         else:
             say(f"Using the Prefect server at {api}.")
         if ended.is_set():
@@ -90,42 +88,27 @@ def _be_the_only_one(home: Path, held: ExitStack) -> None:
 def _serve(home: Path, port: int, ended: threading.Event, held: ExitStack, say: Say) -> tuple[str, Child]:
     """Start a server of our own, which other commands of this home will find, and wait until it answers."""
     _require_free(port)
-    api = f"http://{HOST}:{port}/api"
-    server = Child(
-        "server",
-        ("prefect", "server", "start", "--host", HOST, "--port", str(port)),
-        surroundings.of_server(os.environ | encryption.key_of(surroundings.prefect_home()), api),
-        home / "logs",
-    )
+    api = server.api_at(port)
+    environment = surroundings.of_server(os.environ | encryption.key_of(surroundings.prefect_home()), api)
+    child = server.at(port, environment, home / "logs")
     say("Starting Prefect's server; the first time that takes half a minute.")
-    held.callback(server.stop)
-    server.start()
-    _await(api, server, ended)
+    held.callback(child.stop)
+    child.start()
+    server.wait_for(child, port, ended)
     surroundings.announce(home, api)
-    return api, server
+    return api, child
 
 
 def _require_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((server.HOST, port))
         except OSError:
             raise BadInput(
                 f"Port {port} is in use. Take another with --port; if a Prefect server of yours is there, set "
-                f"PREFECT_API_URL=http://{HOST}:{port}/api, and that one is used."
+                f"PREFECT_API_URL={server.api_at(port)}, and that one is used."
             ) from None
-
-
-def _await(api: str, server: Child, ended: threading.Event) -> None:
-    """Wait until the server answers, or somebody has had enough."""
-    deadline = time.monotonic() + START_SECONDS
-    while not ended.wait(LOOK_SECONDS / 4):
-        with suppress(httpx.HTTPError):
-            if httpx.get(f"{api}/health", timeout=LOOK_SECONDS).is_success:
-                return
-        if not server.is_running or time.monotonic() > deadline:
-            raise BadInput(f"Prefect's server did not start. What it said is in {server.log}.")
 
 
 def _tell_the_server(api: str) -> None:
@@ -175,7 +158,7 @@ def _readable() -> list[Connection]:
         return []
 
 
-def _end_left_runs(server: Child) -> None:
-    if server.is_running:
+def _end_left_runs(serving: Child) -> None:
+    if serving.is_running:
         with suppress(httpx.HTTPError, PrefectHTTPStatusError):
             deployments.end_left_runs(STOPPED)
