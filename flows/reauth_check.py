@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
+import duckdb
 from prefect import flow
 from prefect.runtime import flow_run
 
@@ -30,22 +30,22 @@ def reauth_check(connections: list[str] = NONE) -> Any:
     where, now = home(), timing.utc_now()
     chosen = every_connection(connections)
     with steps.published(where, now=False):
-        for connection in chosen:
-            due_notice(where, connection, now.date())
+        with db.writer(where) as con:
+            for connection in chosen:
+                due_notice(con, connection, now.date())
         outcomes = turns.check(where, chosen)
     return sync.ended(Summary(str(flow_run.id), None, outcomes))
 
 
-def due_notice(where: Path, connection: Connection, today: date) -> int | None:
+def due_notice(con: duckdb.DuckDBPyConnection, connection: Connection, today: date) -> int | None:
     """Note 30, 7 and 1 days ahead that a token expires, each once; gives the days, None where there is nothing to tell.
 
     A renewed token is no longer spoken of.
     """
     ahead = policy.notice_of(connection.expires_on, today)
-    with db.writer(where) as con:
-        states.forget_expiry(con, connection.name, connection.expires_on)
-        if connection.expires_on is None or ahead is None:
-            return None
-        news = changes.of_expiry(connection.name, connection.expires_on, ahead)
-        is_news = states.note_expiry(con, connection.name, connection.expires_on, ahead, timing.utc_now(), news)
+    states.forget_expiry(con, connection.name, connection.expires_on)
+    if connection.expires_on is None or ahead is None:
+        return None
+    news = changes.of_expiry(connection.name, connection.expires_on, ahead)
+    is_news = states.note_expiry(con, connection.name, connection.expires_on, ahead, timing.utc_now(), news)
     return ahead if is_news else None

@@ -17,6 +17,7 @@ LOCK = "warehouse.lock"
 LANDING_LOCK = "landing.lock"
 RESTORING = ".restoring"  # a folder that is there while a home is being restored
 PATIENCE_SECONDS = 600.0
+MOST_LOG_BYTES = 16 * 1024  # some thirty small transactions, of which each opening replays one in a millisecond
 
 
 class WarehouseBusy(Exception):
@@ -40,24 +41,26 @@ def writer(home: Path, patience: float = PATIENCE_SECONDS) -> Iterator[duckdb.Du
 @contextmanager
 def locked(home: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Hold the writer's lock."""
-    home.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(home / LOCK, timeout=patience):
-            yield
-    except Timeout as exc:
-        raise WarehouseBusy(f"Another process has been writing to {home / WRITER} for {patience:.0f} seconds.") from exc
+    with _held(home, LOCK, patience, f"writing to {home / WRITER}"):
+        yield
 
 
 @contextmanager
 def landing_kept(home: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Let no loaded file leave the landing zone meanwhile, though new ones may come. Taken before the writer's lock."""
+    with _held(home, LANDING_LOCK, patience, f"compacting, rebuilding, backing up or restoring {home}"):
+        yield
+
+
+@contextmanager
+def _held(home: Path, lock: str, patience: float, doing: str) -> Iterator[None]:
+    """Hold a lock; `doing` is what whoever else holds it is about."""
     home.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(home / LANDING_LOCK, timeout=patience):
+        with FileLock(home / lock, timeout=patience):
             yield
     except Timeout as exc:
-        what = f"compacting, rebuilding, backing up or restoring {home}"
-        raise WarehouseBusy(f"Another process has been {what} for {patience:.0f} seconds.") from exc
+        raise WarehouseBusy(f"Another process has been {doing} for {patience:.0f} seconds.") from exc
 
 
 def refuse_half(home: Path) -> None:
@@ -68,14 +71,28 @@ def refuse_half(home: Path) -> None:
 
 @contextmanager
 def opened(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the writer's file; the checkpoint is left to publishing, so that closing is quick."""
+    """Open the writer's file; the checkpoint is left to publishing, so that closing is quick.
+
+    When there is nothing to publish for a night, the log of small changes would grow, and every opening replays it: whoever
+    finds it long writes it down.
+    """
+    is_long = _log_bytes(home) > MOST_LOG_BYTES
     con = duckdb.connect(home / WRITER)
     try:
         con.execute("pragma disable_checkpoint_on_shutdown")
         con.execute("set checkpoint_threshold = '1GB'")
+        if is_long:
+            con.execute("checkpoint")
         yield con
     finally:
         con.close()
+
+
+def _log_bytes(home: Path) -> int:
+    try:
+        return (home / f"{WRITER}.wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from connectors.ibkr_flex.endpoints import Credentials
@@ -29,15 +30,15 @@ def test_which_warning_is_due(days: int, due: int | None) -> None:
 
 def test_each_warning_is_given_once(tmp_path: Path) -> None:
     ends = TODAY + timedelta(days=40)
-    said = [reauth_check.due_notice(tmp_path, of(ends), TODAY + timedelta(days=day)) for day in range(42)]
-    assert {day: ahead for day, ahead in enumerate(said) if ahead is not None} == {10: 30, 33: 7, 39: 1}
-    assert findings(tmp_path) == [f"The token of ibkr-flex expires on {ends}"]
-    renewed = ends + timedelta(days=365)
-    assert reauth_check.due_notice(tmp_path, of(renewed), ends) is None
-    assert findings(tmp_path) == []
-    assert reauth_check.due_notice(tmp_path, of(renewed), renewed - timedelta(days=5)) == 7
+    with db.writer(tmp_path) as con:
+        said = [reauth_check.due_notice(con, of(ends), TODAY + timedelta(days=day)) for day in range(42)]
+        assert {day: ahead for day, ahead in enumerate(said) if ahead is not None} == {10: 30, 33: 7, 39: 1}
+        assert findings(con) == [f"The token of ibkr-flex expires on {ends}"]
+        renewed = ends + timedelta(days=365)
+        assert reauth_check.due_notice(con, of(renewed), ends) is None
+        assert findings(con) == []
+        assert reauth_check.due_notice(con, of(renewed), renewed - timedelta(days=5)) == 7
 
 
-def findings(home: Path) -> list[str]:
-    with db.writer(home) as con:
-        return [what for (what,) in con.execute("select what from data_health where kind = 'token_expires'").fetchall()]
+def findings(con: duckdb.DuckDBPyConnection) -> list[str]:
+    return [what for (what,) in con.execute("select what from data_health where kind = 'token_expires'").fetchall()]
