@@ -114,6 +114,7 @@ def converse(
 
     Trouble on the wire is thrown into the conversation as `Transient`: it may know another way.
     """
+    wire = _Wire(client, limits, landing, nonces, clock)
     asked: Request | None = None
     try:
         step = next(conversation)
@@ -134,7 +135,7 @@ def converse(
             tally.waited_seconds += pace.take_turn(step.endpoint, step.origin)
             tally.requests += 1
             asked = step
-            step = _answered(conversation, step, client, limits, landing, nonces, clock)
+            step = wire.answer(conversation, step)
     except StopIteration:
         return
     except RateLimited as limit:
@@ -144,47 +145,70 @@ def converse(
         conversation.close()
 
 
-def _answered(
-    conversation: Conversation | Checkup,
-    request: Request,
-    client: httpx.Client,
-    limits: Limits,
-    landing: Landing,
-    nonces: Nonces,
-    clock: Callable[[], datetime],
-) -> Step | Finding:
-    """Send the conversation the answer to its request, or throw the trouble there was into it; gives its next step."""
-    try:
-        response = _exchange(request, client, limits, landing, nonces, clock)
-    except Transient as trouble:
-        return conversation.throw(trouble)
-    return conversation.send(response)
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """The way to one broker and back, with a copy of every answer to the landing zone."""
 
+    client: httpx.Client
+    limits: Limits
+    landing: Landing
+    nonces: Nonces
+    clock: Callable[[], datetime]
 
-def _exchange(
-    request: Request,
-    client: httpx.Client,
-    limits: Limits,
-    landing: Landing,
-    nonces: Nonces,
-    clock: Callable[[], datetime],
-) -> Response:
-    """Send one request and land the answer; no answer is landed too, with what went wrong."""
-    requested_at = clock()
-    token = _in_flight.set(tuple(request.params[name] for name in request.secret_params if request.params.get(name)))
-    try:
-        with _as_sent(request, nonces) as sent:
-            response = _send(sent, client, limits)
-    except httpx.HTTPError as exc:
-        trouble = f"{type(exc).__name__}: no answer from {httpx.URL(request.url).host}"
-        _land(landing, request, Response(0, {"x-trouble": trouble}, b""), requested_at, clock())
-        code = CERTIFICATE if _distrusts(exc) else type(exc).__name__
-        raise Transient(_trouble(request, exc, code), code=code) from exc
-    finally:
-        _in_flight.reset(token)
-    response = replace(response, answered_at=clock())
-    _land(landing, request, response, requested_at, response.answered_at)
-    return response
+    def answer(self, conversation: Conversation | Checkup, request: Request) -> Step | Finding:
+        """Send the conversation the answer to its request, or throw the trouble there was into it; gives its next step."""
+        try:
+            response = self._exchange(request)
+        except Transient as trouble:
+            return conversation.throw(trouble)
+        return conversation.send(response)
+
+    def _exchange(self, request: Request) -> Response:
+        """Send one request and land the answer; no answer is landed too, with what went wrong."""
+        requested_at = self.clock()
+        secrets = tuple(request.params[name] for name in request.secret_params if request.params.get(name))
+        token = _in_flight.set(secrets)
+        try:
+            with _as_sent(request, self.nonces) as sent:
+                response = self._send(sent)
+        except httpx.HTTPError as exc:
+            trouble = f"{type(exc).__name__}: no answer from {httpx.URL(request.url).host}"
+            self._land(request, Response(0, {"x-trouble": trouble}, b"", self.clock()), requested_at)
+            code = CERTIFICATE if _distrusts(exc) else type(exc).__name__
+            raise Transient(_trouble(request, exc, code), code=code) from exc
+        finally:
+            _in_flight.reset(token)
+        response = replace(response, answered_at=self.clock())
+        self._land(request, response, requested_at)
+        return response
+
+    def _send(self, request: Request) -> Response:
+        with self.client.stream(
+            request.method,
+            request.url,
+            params=dict(request.params) or None,
+            headers=dict(request.headers),
+            content=request.body or None,
+        ) as answer:
+            body, most = bytearray(), self.limits.max_reply_bytes
+            for chunk in answer.iter_bytes():
+                body += chunk
+                if len(body) > most:
+                    raise ContractViolation(f"{request.endpoint} answered with more than {most:,} bytes.")
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return Response(answer.status_code, headers, bytes(body))
+
+    def _land(self, request: Request, response: Response, requested_at: datetime) -> None:
+        self.landing.exchange(
+            endpoint=request.endpoint,
+            request={"method": request.method, "url": _without_query(request.url), "params": request.masked_params()},
+            status=response.status or None,
+            headers=_kept(response.headers),
+            body=response.body,
+            body_is_secret=request.secret_reply,
+            requested_at=requested_at,
+            answered_at=response.answered_at,
+        )
 
 
 def _distrusts(exc: BaseException | None) -> bool:
@@ -210,39 +234,6 @@ def _as_sent(request: Request, nonces: Nonces) -> Iterator[Request]:
         return
     with nonces.following() as nonce:
         yield request.signed(nonce)
-
-
-def _send(request: Request, client: httpx.Client, limits: Limits) -> Response:
-    with client.stream(
-        request.method,
-        request.url,
-        params=dict(request.params) or None,
-        headers=dict(request.headers),
-        content=request.body or None,
-    ) as answer:
-        body = bytearray()
-        for chunk in answer.iter_bytes():
-            body += chunk
-            if len(body) > limits.max_reply_bytes:
-                raise ContractViolation(f"{request.endpoint} answered with more than {limits.max_reply_bytes:,} bytes.")
-        return Response(
-            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, bytes(body)
-        )
-
-
-def _land(
-    landing: Landing, request: Request, response: Response, requested_at: datetime, answered_at: datetime
-) -> None:
-    landing.exchange(
-        endpoint=request.endpoint,
-        request={"method": request.method, "url": _without_query(request.url), "params": request.masked_params()},
-        status=response.status or None,
-        headers=_kept(response.headers),
-        body=response.body,
-        body_is_secret=request.secret_reply,
-        requested_at=requested_at,
-        answered_at=answered_at,
-    )
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

@@ -11,12 +11,22 @@ from typing import Any
 import duckdb
 
 from flows import importing
-from warehouse import db
+from warehouse import db, publish
+
+RECORDED = Path(__file__).parent / "connectors" / "ibkr_flex" / "recorded"
 
 
 def imported(home: Path, files: Sequence[Path]) -> list[importing.Imported]:
     """Import Flex files one after the other."""
     return list(importing.import_files(home, "ibkr_flex", list(files)))
+
+
+def imported_cases(home: Path, cases: Sequence[str]) -> Path:
+    """Import the files of these recorded Flex cases, publish, and give the home they are in."""
+    for case in cases:
+        imported(home, sorted((RECORDED / case).glob("*.xml")))
+    publish.publish(home, now=True)
+    return home
 
 
 def rows(home: Path, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:

@@ -9,10 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.importing import imported, rows
+from tests.importing import RECORDED, imported, rows
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "ibkr_flex_xml"
-RECORDED = Path(__file__).parent / "connectors" / "ibkr_flex" / "recorded"
 STATEMENTS = sorted([*CORPUS.glob("*.xml"), *RECORDED.glob("[0-9]*/*.xml")])
 EXECUTION_LEVELS = (None, "", "EXECUTION")
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from connectors.connector import Connector, Limit, Limits
-from connectors.ibkr_portal import conversations, dialect, endpoints, normalize, replies
+from connectors.ibkr_portal import conversations, dialect, endpoints, normalize, replies, session
 
 HOURS = 3600.0
 
@@ -27,8 +27,8 @@ CONNECTOR = Connector(
         ),
     ),
     windows=conversations.windows,
-    preflight=conversations.preflight,
-    look=conversations.look,
+    preflight=session.preflight,
+    look=session.look,
     backfill=conversations.trades,
     incremental=conversations.trades,
     describe=conversations.describe,

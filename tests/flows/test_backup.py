@@ -29,10 +29,10 @@ from connectors.pace import Pace
 from flows import backups, steps, timing
 from tests.flows.conftest import House
 from tests.flows.test_backfill import assert_equal_to_book
-from tests.flows.test_cli import ONE_BAD_ROW, PLAIN, RECORDED, ROOT, Terminal
+from tests.flows.test_cli import ONE_BAD_ROW, PLAIN, ROOT, Terminal
 from tests.flows.test_incremental import synced
 from tests.flows.test_kraken_kill import BACKFILL, SPEED
-from tests.importing import asked, imported, rows
+from tests.importing import RECORDED, asked, imported, imported_cases, rows
 from warehouse import backup, compact, db, landing, publish
 
 CASES = ("05_cancel_keeps_commission_then_rebook", "17_trade_confirmations_then_activity")
@@ -76,11 +76,7 @@ FILLS = "select * from fills order by all"
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fill one home for this module; each test copies it."""
-    home = tmp_path_factory.mktemp("filled")
-    for case in CASES:
-        imported(home, sorted((RECORDED / case).glob("*.xml")))
-    publish.publish(home, now=True)
-    return home
+    return imported_cases(tmp_path_factory.mktemp("filled"), CASES)
 
 
 @pytest.fixture

@@ -30,11 +30,10 @@ from connectors.registry import connector
 from flows import surroundings
 from flows.cli import app
 from flows.proofs import raw_elements
-from tests.importing import rows
+from tests.importing import RECORDED, rows
 from warehouse import db
 
 ROOT = Path(__file__).parents[2]
-RECORDED = ROOT / "tests" / "connectors" / "ibkr_flex" / "recorded"
 PLAIN = RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"
 NO_TRADES = RECORDED / "30_no_trades_section_and_empty_trades" / "2.xml"
 ONE_BAD_ROW = RECORDED / "24_one_bad_row_among_good" / "1.xml"

@@ -18,10 +18,9 @@ from connectors.ibkr_portal.sandbox_tls import write_certificate
 from connectors.kraken.sandbox import API_KEY, API_SECRET, TRADES_ONLY_KEY, Key, KrakenBroker, own_keys
 from connectors.kraken.sandbox import running as kraken_running
 from flows import doctor, steps, timing
-from tests.importing import imported, rows
+from tests.importing import RECORDED, imported, rows
 from warehouse import connections, db
 
-RECORDED = Path(__file__).parents[1] / "connectors" / "ibkr_flex" / "recorded"
 NOWHERE = "127.0.0.1:9"
 
 

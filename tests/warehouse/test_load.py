@@ -11,10 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.importing import RECORDED
 from tests.warehouse.loading import empty_warehouse, load_statement, table
 from warehouse.load import derive_again
-
-RECORDED = Path(__file__).parents[1] / "connectors" / "ibkr_flex" / "recorded"
 
 # Cases whose rows say the same in every statement that holds them: only then may their days be dealt out at will.
 TANGLED = (

@@ -9,12 +9,11 @@ import polars as pl
 import pytest
 
 from flows import steps, timing
-from tests.importing import imported, rows
+from tests.importing import RECORDED, imported, imported_cases, rows
 from tests.warehouse.loading import load_statement
 from warehouse import compact, db, landing, publish
 from warehouse.compact import CorruptLanding
 
-RECORDED = Path(__file__).parents[1] / "connectors" / "ibkr_flex" / "recorded"
 CASES = ("05_cancel_keeps_commission_then_rebook", "17_trade_confirmations_then_activity", "24_one_bad_row_among_good")
 TOMORROW = date(2100, 1, 1)
 
@@ -22,11 +21,7 @@ TOMORROW = date(2100, 1, 1)
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fill one warehouse for this module; each test copies it."""
-    home = tmp_path_factory.mktemp("filled")
-    for case in CASES:
-        imported(home, sorted((RECORDED / case).glob("*.xml")))
-    publish.publish(home, now=True)
-    return home
+    return imported_cases(tmp_path_factory.mktemp("filled"), CASES)
 
 
 @pytest.fixture
