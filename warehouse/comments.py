@@ -14,6 +14,7 @@ VIEWS = {
     "told_elsewhere": "What a channel with a short memory never told, and a channel of more authority has told since",
     "missing_days": "A business day that was asked for and never returned; and whether the broker has nothing that early",
     "ledger_reconciliation": "An execution beside what the broker's ledger booked for it, and whether they agree",
+    "gaps": "A span that no answer covers: why, how bad that is, since when, and what to do",
     "data_health": "A finding: what is odd, how bad it is, since when, and what to do",
 }
 

@@ -1,11 +1,3 @@
--- A span as a person says it: whole days with both ends inclusive, else the moments.
-create or replace macro spoken(since, until) as
-case
-    when since = date_trunc('day', since) and until = date_trunc('day', until)
-        then since::date || ' to ' || (until::date - 1)
-    else date_trunc('second', since) || ' to ' || date_trunc('second', until)
-end;
-
 -- Findings: each row is something a person should look at.
 create or replace view data_health as
 select
@@ -42,92 +34,13 @@ select
 from quarantine
 union all
 select
-    'gap' as kind,
-    'error' as severity,
+    kind,
+    severity,
     connection,
-    min(day) || ' to ' || max(day) || coalesce(' for ' || account, '') || ' is ' || status || ': ' || coalesce(reason, '') as what,
-    recorded_at as since,
-    'Run the backfill again' as remedy
-from missing_days
-where not is_before_account
-group by connection, account, status, reason, recorded_at, asked_since, asked_until
-union all
-select
-    'before_history' as kind,
-    'note' as severity,
-    connection,
-    min(day) || ' to ' || max(day) || ' is before the account: the broker has no statement for it' as what,
-    min(recorded_at) as since,
-    'None, if the account was opened later' as remedy
-from missing_days
-where is_before_account
-group by connection
-union all
-select
-    'gap' as kind,
-    'error' as severity,
-    connection,
-    spoken(min(open_since), max(open_until)) || coalesce(' for ' || account, '') || ' is ' || status
-    || ': ' || coalesce(reason, '') as what,
-    recorded_at as since,
-    'Run the backfill again' || coalesce('; what ' || connection || ' no longer tells, ' || beyond_reach || ' does', '') as remedy
-from open_spans
-where every_day
-    and (open_until < asked_until or open_until - open_since > interval 5 minute)
-    and not exists (
-        select 1
-        from told_elsewhere as told
-        where told.connection = open_spans.connection
-            and told.account is not distinct from open_spans.account
-            and told.open_since = open_spans.open_since
-            and told.open_until = open_spans.open_until
-    )
-group by connection, account, status, reason, recorded_at, asked_since, asked_until, beyond_reach
-union all
-select
-    'gap' as kind,
-    'error' as severity,
-    connection,
-    spoken(open_since, open_until) || ' was never asked for' || coalesce(' for ' || account, '') as what,
-    recorded_at as since,
-    coalesce(
-        'Back-fill or import these days with ' || beyond_reach || ': ' || connection || ' no longer tells them',
-        'Import or back-fill these days'
-    ) as remedy
-from holes
-where not exists (
-        select 1
-        from told_elsewhere as told
-        where told.connection = holes.connection
-            and told.account is not distinct from holes.account
-            and told.open_since = holes.open_since
-            and told.open_until = holes.open_until
-    )
-union all
-select
-    'gap' as kind,
-    'warning' as severity,
-    asked.connection,
-    'A file of ' || asked.source || ' is not the whole: ' || asked.reason as what,
-    asked.recorded_at as since,
-    'Import the other pages too, or back-fill' as remedy
-from coverage as asked
-where asked.since is null
-    and asked.broker_count
-    > (
-        select count(*)
-        from execution_reports as told
-        where told.broker = asked.broker
-            and told.account = asked.account
-            and told.source = asked.source
-    )
-    + (
-        select count(*)
-        from ledger_entries as told
-        where told.broker = asked.broker
-            and told.account = asked.account
-            and told.source = asked.source
-    )
+    what,
+    since,
+    remedy
+from gaps
 union all
 select
     'ledger_unmatched' as kind,
