@@ -109,7 +109,7 @@ class Progress:
         """Say it in a line."""
         left = f", about {_spoken(self.seconds_left)} left" if self.seconds_left >= 1 else ""
         budget = f"; {self.budget}" if self.budget else ""
-        return f"{self.done:,} of {self.of:,} {self.what}, page {self.pages:,} of {self.pages_of:,}{left}{budget}"
+        return f"page {self.pages:,} of {self.pages_of:,}{left}: {self.done:,} of {self.of:,} {self.what}{budget}"
 
 
 def _spoken(seconds: float) -> str:

@@ -32,7 +32,7 @@ class Shown:
     def of(cls, connection: str, questions: int) -> Shown:
         """Begin at nothing."""
         key = f"{flow_run.flow_name}-{connection}"
-        artifact = create_progress_artifact(0.0, key=key, description=f"{connection}: 0 of {questions} windows")
+        artifact = create_progress_artifact(0.0, key=key, description=f"0 of {questions} windows")
         return cls(connection, cast("UUID", artifact), questions)
 
     def after(self, remaining: int) -> None:
@@ -45,11 +45,12 @@ class Shown:
         now = time.monotonic()
         if now - self.shown_at >= SHOWN_EVERY:
             self.shown_at = now
-            self._show(min(progress.done / progress.of, 1.0), f"{question}: {progress}")
+            self._show(min(progress.done / progress.of, 1.0), f"{progress}; {question}")
         if now - self.said_at >= SAID_EVERY:
             self.said_at = now
             say(f"{self.connection} {question}: {progress}")
 
     def _show(self, part: float, text: str) -> None:
+        """Update the artifact, whose key names the connection; what matters is said first, as its card has a short line."""
         share = 100.0 * (self.answered + part) / (self.answered + self.remaining)
-        update_progress_artifact(self.artifact, share, f"{self.connection}: {text}")
+        update_progress_artifact(self.artifact, share, text)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Page, TimeoutError, ViewportSize, expect, sync_playwright  # noqa: A004
 
 from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker
 from connectors.ibkr_flex.sandbox import running as flex_running
@@ -138,7 +139,22 @@ def _backfill_from_a_day(system: System, page: Page) -> None:
     page.screenshot(path=SCREENS / "form.png")
     page.get_by_role("button", name="Submit").click()
     _open_run(system, page, "backfill", 1)
-    page.get_by_role("tab", name="Artifacts").click()
-    expect(page.get_by_text("Kraken's rate counter at").first).to_be_visible()
+    first = _progress(page, unlike="")
     page.screenshot(path=SCREENS / "progress.png")
+    assert _progress(page, unlike=first)
+    page.get_by_role("tab", name="Details").click()
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+
+
+def _progress(page: Page, *, unlike: str) -> str:
+    """Read how far a run is, once it is further; the list of artifacts is as old as the page."""
+    told = page.get_by_text("Kraken's rate counter at").first
+    for _ in range(30):
+        page.reload()
+        page.get_by_role("tab", name="Artifacts").click()
+        with suppress(TimeoutError):
+            told.wait_for(timeout=3000.0)
+            if (text := told.text_content() or "") != unlike:
+                return text
+    message = "nothing was told of its progress"
+    raise AssertionError(message)
