@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: setup demo test system lint bench clean
+.PHONY: setup demo test system browser week lint bench clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,12 @@ test: lint
 
 system: setup  # all that `fillhouse up` runs, trouble in it, and a browser at it: minutes in which it mostly waits
 	$(BIN)/python -m pytest -m whole_system
+
+browser: setup  # a person at the UI of Prefect; without a chromium that is skipped
+	$(BIN)/python -m pytest -m whole_system tests/flows/test_browser.py
+
+week: setup  # of the schedules, in the better part of an hour
+	$(BIN)/python -m pytest -m week
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench_ibkr_flex

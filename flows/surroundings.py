@@ -30,11 +30,13 @@ RUNS = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}
 WORKER = {
     "PREFECT_WORKER_QUERY_SECONDS": "2",  # from the Run button to a run that has begun
 }
+TWO_DAYS = "P2D"  # a duration of ISO 8601, which is how Prefect reads this one
 MONTH = str(30 * 24 * 3600)
 SERVER = {
     # A limit's slot outlives the server that gave it, so that it can be given back to the next one.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    # A database that stays small: 384 runs a day come from the schedules alone. Events are kept for a week as it is.
+    # A database that stays small: 384 runs a day come from the schedules alone, and their events are nine tenths of it.
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": TWO_DAYS,
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": MONTH,
 }

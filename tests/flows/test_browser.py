@@ -136,6 +136,7 @@ def _backfill_from_a_day(system: System, page: Page) -> None:
     page.get_by_role("tab", name="Way").click()
     page.get_by_role("button", name="Select Way").click()
     page.get_by_role("option", name="pages").click()
+    expect(page.get_by_role("option", name="pages")).to_be_hidden()
     page.screenshot(path=SCREENS / "form.png")
     page.get_by_role("button", name="Submit").click()
     _open_run(system, page, "backfill", 1)

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import urllib.request
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from prefect.settings import Settings
 from typer.testing import CliRunner
 
 from connectors.connector import Reply
@@ -606,3 +607,16 @@ def test_a_first_sync_makes_the_folders_that_prefect_needs(tmp_path: Path, monke
         monkeypatch.delenv(name)
     surroundings.prefer(tmp_path / "not" / "yet")
     assert (tmp_path / "not" / "yet" / "prefect").is_dir()
+
+
+def test_prefect_understands_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = surroundings.QUIET | surroundings.RUNS | surroundings.WORKER | surroundings.SERVER
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    said = Settings()
+    assert said.server.events.retention_period == timedelta(days=2)
+    assert said.server.services.db_vacuum.retention_period == timedelta(days=30)
+    assert said.server.services.db_vacuum.enabled_vacuum_types >= {"events", "flow_runs"}
+    assert said.flows.heartbeat_frequency == surroundings.HEARTBEAT_SECONDS
+    assert said.worker.query_seconds == 2
+    assert not said.server.analytics_enabled
