@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 ENV_FILE = Path(".env")
-HOME = "FILLHOUSE_HOME"
+PREFIX = "FILLHOUSE_"
+HOME = f"{PREFIX}HOME"
 DEFAULT_HOME = "data"
 RETRY_DELAYS = (20.0, 60.0, 180.0)
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -86,7 +88,7 @@ def settings() -> Any:
 
     class Settings(BaseSettings):
         model_config = SettingsConfigDict(
-            env_prefix="FILLHOUSE_",
+            env_prefix=PREFIX,
             env_file=ENV_FILE,
             env_ignore_empty=True,
             extra="ignore",
@@ -129,6 +131,18 @@ def settings() -> Any:
         raise NotConfigured(f"{which} is not JSON, as it must be: a list is written [20, 60].") from None
 
 
+def misnamed() -> list[str]:
+    """Give the variables that are named like ours and are none, each with the one that was perhaps meant."""
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    ours = [HOME, *(f"{PREFIX}{name.upper()}" for name in type(settings()).model_fields)]
+    given = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE)) if name.upper().startswith(PREFIX)}
+    return [
+        " ".join([f"{name} is no setting", *(f"({near}?)" for near in get_close_matches(name, ours, n=1))])
+        for name in sorted(given - set(ours))
+    ]
+
+
 def accounts_of(kind: str) -> dict[str, str]:
     """Give the account that the variables name for the connection to a broker that names none; of such a broker's files, too."""
     said = settings()
@@ -150,7 +164,7 @@ def connections(names: Sequence[str] | None = None, stored: Iterable[Connection]
     """Give the connections of these names, or all there are; of `stored` ones (blocks) the environment's go first."""
     known = {connection.name: connection for connection in (*stored, *from_environment())}
     if not known:
-        raise NotConfigured(f"No connection is configured. {REMEDY}")
+        raise NotConfigured(" ".join(["No connection is configured.", *(f"{said}." for said in misnamed()), REMEDY]))
     unknown = [name for name in names or () if name not in known]
     if unknown:
         raise NotConfigured(f"There is no connection {', '.join(unknown)}; there are: {', '.join(sorted(known))}.")

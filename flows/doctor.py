@@ -24,7 +24,7 @@ from connectors.connector import Reply
 from connectors.errors import ConnectorError, Transient
 from connectors.registry import CONNECTORS, connector
 from flows import locks, policy, questions, steps, surroundings, talk, timing
-from flows.connections import ENV_FILE, Connection, NotConfigured, connections
+from flows.connections import ENV_FILE, Connection, NotConfigured, connections, misnamed
 from warehouse import connections as states
 from warehouse import db, landing, publish
 from warehouse.connections import KnownState
@@ -128,6 +128,7 @@ def _configured(home: Path) -> Iterator[Connection | Finding]:
             "Start it, or unset PREFECT_API_URL.",
         )
     try:
+        yield from (Finding(Level.LOOK, said, "Correct its name, or take it away.") for said in misnamed())
         yield from connections(None, stored)
     except NotConfigured as exc:
         yield Finding(Level.BAD, _without_dot(exc))

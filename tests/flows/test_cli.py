@@ -499,6 +499,11 @@ WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "half a key": (("backfill",), {"FILLHOUSE_KRAKEN_SECRET": "abc"}, "FILLHOUSE_KRAKEN_KEY is not set"),
     "no such tier": (("sync",), {"FILLHOUSE_KRAKEN_TIER": "gold"}, "'starter', 'intermediate' or 'pro'"),
     "no such name": (("backfill", "krakn"), A_KEY, "no connection krakn; there are: kraken"),
+    "a name with a slip": (
+        ("sync",),
+        {"FILLHOUSE_KRAKN_KEY": "abc"},
+        "FILLHOUSE_KRAKN_KEY is no setting (FILLHOUSE_KRAKEN_KEY?)",
+    ),
     "nothing at all": (("reauth-check",), {}, "No connection is configured"),
     "a first day to come": (("backfill", "--since", "2099-01-01"), A_KEY, "2099-01-01, is in the future"),
     "today": (("backfill", "--since", f"{datetime.now(UTC):%Y-%m-%d}"), A_KEY, "has not ended yet"),
@@ -539,6 +544,9 @@ def test_doctor_looks_at_the_folder_the_env_file_and_what_the_query_prints(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     assert "bad   No connection is configured" in terminal.run("doctor").stdout
+    monkeypatch.setenv("FILLHOUSE_JITTR", "3")
+    assert "look  FILLHOUSE_JITTR is no setting (FILLHOUSE_JITTER?)" in terminal.run("doctor").stdout
+    monkeypatch.delenv("FILLHOUSE_JITTR")
     with running(FlexBroker(years=1, executions=60, generation_seconds=0.0)) as address:
         monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_TOKEN", TOKEN)
         monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_QUERY_ID", QUERY_ID)
