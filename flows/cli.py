@@ -159,6 +159,9 @@ def import_(
         console.import_total(results)
     if any(result.refused for result in results):
         raise typer.Exit(BAD_INPUT)
+    if any(result.is_all_rejected for result in results):
+        console.error("A file brought nothing: all of its rows are in quarantine. See fillhouse status.")
+        raise typer.Exit(LOOK)
     if strict:
         with db.reader(home) as con:
             rejected = questions.quarantined(con, [result.path for result in results])

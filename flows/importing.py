@@ -32,6 +32,12 @@ class Imported:
     refused: str = ""
     names: int | None = None  # of a listing: how many instruments it describes
 
+    @property
+    def is_all_rejected(self) -> bool:
+        """Tell whether the file has rows, and not one of them would do."""
+        loaded = self.loaded
+        return loaded is not None and not loaded.entries_read and 0 < loaded.rejected == loaded.rows_read
+
 
 def broker_of(name: str | None, files: list[Path]) -> str:
     """Choose the connector: the one named, else the only one whose files are called so."""

@@ -224,6 +224,13 @@ def test_a_statement_without_trades_is_fine_and_counts_as_covered(terminal: Term
     assert covered == [{"row_count": 0, "status": "complete"}]
 
 
+def test_a_file_that_brings_nothing_but_rejected_rows_is_worth_a_look(terminal: Terminal, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.xml"
+    wrong.write_text(re.sub(r'tradePrice="[^"]*"', 'tradePrice="cheap"', PLAIN.read_text()))
+    assert "A file brought nothing" in terminal.fails(1, "import", wrong)
+    assert terminal.run("import", PLAIN).exit_code == 0
+
+
 def test_one_bad_row_is_quarantined_and_strict_says_so_each_time(terminal: Terminal) -> None:
     result = terminal.run("import", "--strict", ONE_BAD_ROW)
     assert result.exit_code == 1
