@@ -105,7 +105,7 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
         read = batch.reports.height + rejected
         loaded = Loaded(read, added, revised, cancelled, rejected, changed_entries, batch.ledger.height, tuple(gaps))
         _record_run(con, batch, run, loaded)
-        if loaded.changed or run.is_news or run.nothing_there:
+        if loaded.changed or loaded.gaps or run.is_news or run.nothing_there:
             note_change(con)
     return loaded
 

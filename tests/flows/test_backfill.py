@@ -107,6 +107,17 @@ def test_heavy_load_degrades_and_the_next_run_catches_up(house: House, query: Qu
     assert query("select count(*) from coverage where status = 'complete'")[0][0] > 0
 
 
+def test_each_gap_is_shown_to_readers_although_the_connection_is_in_trouble_already(house: House) -> None:
+    house.backfill(**house.few_days())
+    house.broker.faults.add("heavy_load_1009")
+    last = house.few_days()["since"]
+    for days in (30, 60):
+        house.backfill(since=last - timedelta(days=days), until=last - timedelta(days=days - 9))
+        with db.reader(house.home) as con:
+            found = con.execute("select what from gaps where connection = 'ibkr-flex' order by since").fetchall()
+        assert len(found) == days // 30
+
+
 def test_nothing_is_asked_before_the_broker_allows_it(house: House, query: Query) -> None:
     house.broker.faults.add("locked_1025")
     first = house.backfill(**house.few_days())
