@@ -1,12 +1,16 @@
-"""A home for data beside a gateway whose days pass in seconds."""
+"""A home for data beside a gateway whose days pass in seconds; and the books of Interactive Brokers, to be compared."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from connectors.ibkr_flex.sandbox import FlexBroker
 from connectors.ibkr_portal.sandbox import Clock, Gateway
 from warehouse import db
 
@@ -59,3 +63,43 @@ class Desk:
             for row in rows
             if datetime.fromisoformat(str(row["time"])) >= first
         }
+
+
+def ibkr_fills_in(con: duckdb.DuckDBPyConnection, first: datetime) -> Counter[tuple[Any, ...]]:
+    """Give what stands of Interactive Brokers' executions since a moment, whoever told it."""
+    return Counter(
+        con.execute(
+            """
+            select
+                account,
+                coalesce(exec_id || '.' || lpad(exec_rev::varchar, 2, '0'), exec_id, ''),
+                signed_qty,
+                last_px,
+                commission,
+                comm_currency,
+                status
+            from fills
+            where broker = 'ibkr'
+                and transact_time >= ?
+            """,
+            [first.astimezone(UTC).replace(tzinfo=None)],
+        ).fetchall()
+    )
+
+
+def ibkr_book_of(flex: FlexBroker, first: datetime) -> Counter[tuple[Any, ...]]:
+    """Give what Interactive Brokers' own book says of the same time, once it is final."""
+    return Counter(
+        (
+            account,
+            row["exec_id"] or "",
+            Decimal(row["quantity"]) * (1 if row["side"] == "BUY" else -1),
+            Decimal(row["price"]),
+            Decimal(row["commission"]),
+            row["commission_currency"],
+            "final",
+        )
+        for account, rows in flex.book()["ibkr_flex"].items()
+        for row in rows
+        if datetime.fromisoformat(row["time"]) >= first
+    )

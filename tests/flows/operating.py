@@ -17,6 +17,10 @@ from typing import Any
 
 import httpx
 
+from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN
+from connectors.ibkr_portal.sandbox import Running
+from connectors.kraken.sandbox import API_KEY, API_SECRET
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 150.0
 STOP_SECONDS = 60.0
@@ -134,6 +138,21 @@ class System:
         self.process.send_signal(signal.SIGINT)
         self.process.wait(timeout=STOP_SECONDS)
         return time.monotonic() - began
+
+
+def settings_of(flex_url: str, portal: Running, kraken_url: str) -> dict[str, str]:
+    """Give the settings that name all three sandbox brokers."""
+    return {
+        "FILLHOUSE_IBKR_FLEX_TOKEN": TOKEN,
+        "FILLHOUSE_IBKR_FLEX_QUERY_ID": QUERY_ID,
+        "FILLHOUSE_IBKR_FLEX_BASE_URL": flex_url + SERVICE_PATH,
+        "FILLHOUSE_IBKR_PORTAL_BASE_URL": portal.base_url,
+        "FILLHOUSE_IBKR_PORTAL_CERTIFICATE": str(portal.ca_file),
+        "FILLHOUSE_KRAKEN_KEY": API_KEY,
+        "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
+        "FILLHOUSE_KRAKEN_BASE_URL": kraken_url,
+        "FILLHOUSE_KRAKEN_TIER": "pro",
+    }
 
 
 @contextmanager

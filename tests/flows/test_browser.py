@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, TimeoutError, ViewportSize, expect, sync_playwright  # noqa: A004
 
-from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker
+from connectors.ibkr_flex.sandbox import TOKEN, FlexBroker
 from connectors.ibkr_flex.sandbox import running as flex_running
 from connectors.ibkr_portal.sandbox import Gateway
 from connectors.ibkr_portal.sandbox import running as portal_running
-from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys
+from connectors.kraken.sandbox import KrakenBroker, own_keys
 from connectors.kraken.sandbox import running as kraken_running
 from flows.sandbox_books import gateway_of
-from tests.flows.operating import ROOT, System, up
+from tests.flows.operating import ROOT, System, settings_of, up
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -42,20 +42,13 @@ def gateway(tmp_path: Path) -> Iterator[tuple[System, Gateway]]:
     kraken = KrakenBroker(trades=1200, years=1, keys=own_keys("pro"))
     gateway = gateway_of(flex)
     gateway.log_in()
-    with flex_running(flex) as flex_url, kraken_running(kraken) as kraken_url, portal_running(gateway) as portal:
-        settings = {
-            "FILLHOUSE_IBKR_FLEX_TOKEN": TOKEN,
-            "FILLHOUSE_IBKR_FLEX_QUERY_ID": QUERY_ID,
-            "FILLHOUSE_IBKR_FLEX_BASE_URL": flex_url + SERVICE_PATH,
-            "FILLHOUSE_IBKR_PORTAL_BASE_URL": portal.base_url,
-            "FILLHOUSE_IBKR_PORTAL_CERTIFICATE": str(portal.ca_file),
-            "FILLHOUSE_KRAKEN_KEY": API_KEY,
-            "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
-            "FILLHOUSE_KRAKEN_BASE_URL": kraken_url,
-            "FILLHOUSE_KRAKEN_TIER": "pro",
-        }
-        with up(tmp_path / "desk", settings) as system:
-            yield system, gateway
+    with (
+        flex_running(flex) as flex_url,
+        kraken_running(kraken) as kraken_url,
+        portal_running(gateway) as portal,
+        up(tmp_path / "desk", settings_of(flex_url, portal, kraken_url)) as system,
+    ):
+        yield system, gateway
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from connectors.ibkr_portal.sandbox import Clock, Gateway, running
 from flows import timing
 from flows.sandbox_books import gateway_book
 from tests.flows import heard
+from tests.flows.desk import ibkr_book_of, ibkr_fills_in
 from warehouse import db
 
 OPENING = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)  # a Thursday, 9:30 in New York
-FIRST = (OPENING - timedelta(days=4)).replace(tzinfo=None)
+FIRST = OPENING - timedelta(days=4)
 CHECKED_EVERY = timedelta(minutes=15)
 THURSDAY = date(2026, 3, 5)
 
@@ -91,27 +91,6 @@ def day(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         }.items():
             monkeypatch.setenv(name, value)
         yield Day(home, flex, gateway, clock)
-
-
-def executions_in(day: Day) -> list[tuple[Any, ...]]:
-    """Give every fill of the last days."""
-    return sorted(
-        day.ask(
-            f"""
-            select
-                account,
-                coalesce(exec_id || '.' || lpad(exec_rev::varchar, 2, '0'), exec_id, ''),
-                signed_qty,
-                last_px,
-                commission,
-                comm_currency,
-                status
-            from fills
-            where transact_time >= timestamp '{FIRST}'
-            """
-        ),
-        key=str,
-    )
 
 
 def morning(day: Day) -> None:
@@ -190,25 +169,6 @@ def statement_of_the_day(day: Day) -> tuple[str, str]:
     return corrected.exec_id[:-3], cancelled.exec_id[:-3]
 
 
-def book_of(day: Day) -> list[tuple[Any, ...]]:
-    """Give what the broker's own book says of the last days."""
-    said = [
-        (
-            account,
-            row["exec_id"] or "",
-            Decimal(row["quantity"]) * (1 if row["side"] == "BUY" else -1),
-            Decimal(row["price"]),
-            Decimal(row["commission"]),
-            row["commission_currency"],
-            "final",
-        )
-        for account, rows in day.flex.book()["ibkr_flex"].items()
-        for row in rows
-        if datetime.fromisoformat(row["time"]).astimezone(UTC).replace(tzinfo=None) >= FIRST
-    ]
-    return sorted(said, key=str)
-
-
 def test_a_day_ends_with_the_brokers_book(day: Day) -> None:
     began = time.time()
     morning(day)
@@ -219,7 +179,8 @@ def test_a_day_ends_with_the_brokers_book(day: Day) -> None:
     evening = day.clock().replace(tzinfo=None)
     corrected, cancelled = statement_of_the_day(day)
 
-    assert executions_in(day) == book_of(day)
+    with db.writer(day.home) as con:
+        assert ibkr_fills_in(con, FIRST) == ibkr_book_of(day.flex, FIRST)
     confirmed = dict(day.ask("select exec_id, first_seen_at from fills where status = 'final'"))
     assert told.keys() - confirmed.keys() == {cancelled}
     same = told.keys() & confirmed.keys() - {corrected}

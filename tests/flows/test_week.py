@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -40,16 +39,17 @@ from prefect.settings import (
 )
 from prefect.states import Pending
 
-from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker
+from connectors.ibkr_flex.sandbox import FlexBroker
 from connectors.ibkr_flex.sandbox import running as flex_running
 from connectors.ibkr_portal.sandbox import Clock, Gateway
 from connectors.ibkr_portal.sandbox import running as portal_running
-from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys
+from connectors.kraken.sandbox import KrakenBroker, own_keys
 from connectors.kraken.sandbox import running as kraken_running
 from flows import server, surroundings, timing
 from flows.sandbox_books import gateway_book
 from tests.connectors.kraken.desk import executions_in, executions_of
-from tests.flows.operating import ROOT
+from tests.flows.desk import ibkr_book_of, ibkr_fills_in
+from tests.flows.operating import ROOT, settings_of
 from warehouse import db
 
 pytestmark = pytest.mark.week
@@ -58,6 +58,7 @@ MONDAY = datetime(2026, 3, 2, tzinfo=UTC)  # the week ends with the night in whi
 END = MONDAY + timedelta(days=7)
 CALM = END - timedelta(hours=12)  # from here on nothing goes wrong, and whoever must log in has done so
 HISTORY = timedelta(days=20)
+FIRST = MONDAY - HISTORY + timedelta(days=2)  # a trade date begins the evening before
 LOGS_IN_AT = time(12, 40)  # UTC
 SEED = 20260302
 SCHEDULED = ("incremental", "reauth-check")
@@ -218,19 +219,8 @@ def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Week]:
         kraken_running(kraken) as kraken_url,
         _prefect(home, monkeypatch) as serving,
     ):
-        for name, value in {
-            "FILLHOUSE_HOME": str(home),
-            "FILLHOUSE_RETRY_DELAYS": "[0, 0]",
-            "FILLHOUSE_IBKR_FLEX_TOKEN": TOKEN,
-            "FILLHOUSE_IBKR_FLEX_QUERY_ID": QUERY_ID,
-            "FILLHOUSE_IBKR_FLEX_BASE_URL": flex_url + SERVICE_PATH,
-            "FILLHOUSE_IBKR_PORTAL_BASE_URL": portal.base_url,
-            "FILLHOUSE_IBKR_PORTAL_CERTIFICATE": str(portal.ca_file),
-            "FILLHOUSE_KRAKEN_KEY": API_KEY,
-            "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
-            "FILLHOUSE_KRAKEN_BASE_URL": kraken_url,
-            "FILLHOUSE_KRAKEN_TIER": "pro",
-        }.items():
+        own = {"FILLHOUSE_HOME": str(home), "FILLHOUSE_RETRY_DELAYS": "[0, 0]"}
+        for name, value in (own | settings_of(flex_url, portal, kraken_url)).items():
             monkeypatch.setenv(name, value)
         yield Week(home, clock, flex, gateway, kraken, serving, Random(SEED))  # noqa: S311  (not for secrets)
 
@@ -292,45 +282,6 @@ def slots(since: datetime, until: datetime) -> list[tuple[datetime, str, str]]:
     )
 
 
-def fills_in(week: Week) -> Counter[tuple[Any, ...]]:
-    """Give what stands in the warehouse of Interactive Brokers' executions since the first day asked for."""
-    return Counter(
-        week.ask(
-            f"""
-            select
-                account,
-                coalesce(exec_id || '.' || lpad(exec_rev::varchar, 2, '0'), exec_id, ''),
-                signed_qty,
-                last_px,
-                commission,
-                comm_currency,
-                status
-            from fills
-            where broker = 'ibkr'
-                and transact_time >= timestamp '{(MONDAY - HISTORY + timedelta(days=2)).replace(tzinfo=None)}'
-            """
-        )
-    )
-
-
-def book_of(week: Week) -> Counter[tuple[Any, ...]]:
-    """Give what Interactive Brokers' own book says of the same time."""
-    return Counter(
-        (
-            account,
-            row["exec_id"] or "",
-            Decimal(row["quantity"]) * (1 if row["side"] == "BUY" else -1),
-            Decimal(row["price"]),
-            Decimal(row["commission"]),
-            row["commission_currency"],
-            "final",
-        )
-        for account, rows in week.flex.book()["ibkr_flex"].items()
-        for row in rows
-        if datetime.fromisoformat(row["time"]).astimezone(UTC) >= MONDAY - HISTORY + timedelta(days=2)
-    )
-
-
 def test_a_week_of_schedules(week: Week) -> None:
     from flows.backfill import backfill  # noqa: PLC0415  (Prefect must be set up before)
 
@@ -347,7 +298,8 @@ def test_a_week_of_schedules(week: Week) -> None:
     week.measure("the end")
     _write_down(week)
 
-    assert fills_in(week) == book_of(week)
+    with db.writer(week.home) as con:
+        assert ibkr_fills_in(con, FIRST) == ibkr_book_of(week.flex, FIRST)
     now = week.clock()
     last = max(row[0] for row in week.ask("select max(returned_until) from coverage where connection = 'kraken'"))
     ours = {name: row for name, row in executions_in_of(week).items() if row["time"] >= MONDAY - HISTORY}
