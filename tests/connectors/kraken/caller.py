@@ -90,3 +90,7 @@ class Caller:
 
     def ledger(self, **params: Any) -> dict[str, dict[str, Any]]:
         return self.walk("Ledgers", "ledger", **({"rebase_multiplier": "base"} | params))
+
+
+def ids(result: dict[str, Any], rows: str = "trades") -> list[str]:
+    return list(result[rows])
