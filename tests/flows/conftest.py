@@ -1,4 +1,4 @@
-"""A real Prefect server, a real sandbox broker, and a transcript of all that was logged."""
+"""What tests of flows begin with: a real Prefect server, real sandboxes, homes for data, a terminal, and a transcript of all that is logged."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, FlexBroker, run
 from connectors.ibkr_portal import sandbox as portal
 from flows import timing
 from tests.flows.desk import MORNING, Desk
+from tests.flows.terminal import PLAIN, Terminal
 
 CANARY = "777000777000777000777"
 LOGGERS = ("", "prefect", "prefect.flow_runs", "prefect.task_runs", "httpx", "httpcore")
@@ -134,3 +135,16 @@ def desk(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         }.items():
             monkeypatch.setenv(name, value)
         yield Desk(home, gateway, clock)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    return Terminal(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """Give a home with four fills in it, for tests that only ask."""
+    terminal = Terminal(tmp_path_factory.mktemp("loaded"))
+    terminal.run("import", PLAIN)
+    return terminal

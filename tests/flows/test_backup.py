@@ -28,8 +28,8 @@ from connectors.nonces import Nonces
 from connectors.pace import Pace
 from flows import backups, steps, timing
 from tests.flows.conftest import House
+from tests.flows.terminal import ONE_BAD_ROW, PLAIN, ROOT, Terminal
 from tests.flows.test_backfill import assert_equal_to_book
-from tests.flows.test_cli import ONE_BAD_ROW, PLAIN, ROOT, Terminal
 from tests.flows.test_incremental import synced
 from tests.flows.test_kraken_kill import BACKFILL, SPEED
 from tests.importing import RECORDED, asked, imported, imported_cases, rows
