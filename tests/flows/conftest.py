@@ -1,9 +1,10 @@
-"""What tests of flows begin with: a real Prefect server, real sandboxes, homes for data, a terminal, and a transcript of all that is logged."""
+"""What tests of flows begin with: a Prefect server, sandboxes, homes for data, a terminal, a transcript of all that is logged."""
 
 from __future__ import annotations
 
 import io
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +26,11 @@ from connectors.ibkr_portal import sandbox as portal
 from flows import timing
 from tests.flows.desk import MORNING, Desk
 from tests.flows.terminal import PLAIN, Terminal
+from tests.importing import imported_cases
 
 CANARY = "777000777000777000777"
 LOGGERS = ("", "prefect", "prefect.flow_runs", "prefect.task_runs", "httpx", "httpcore")
+CASES = ("05_cancel_keeps_commission_then_rebook", "17_trade_confirmations_then_activity")
 
 
 @pytest.fixture(scope="session")
@@ -148,3 +151,20 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
     terminal = Terminal(tmp_path_factory.mktemp("loaded"))
     terminal.run("import", PLAIN)
     return terminal
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fill one home for each module; each test copies it."""
+    return imported_cases(tmp_path_factory.mktemp("filled"), CASES)
+
+
+@pytest.fixture
+def home(filled: Path, tmp_path: Path) -> Path:
+    """Give a home with four fills in it, of the test's own."""
+    return Path(shutil.copytree(filled, tmp_path / "home"))
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "backup"
