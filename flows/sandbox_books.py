@@ -10,7 +10,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from connectors.ibkr_flex.sandbox import FlexBroker
-from connectors.ibkr_flex.sandbox_book import BASE_CURRENCY, NEW_YORK, Instrument, Row
+from connectors.ibkr_flex.sandbox_calendar import NEW_YORK
+from connectors.ibkr_flex.sandbox_instruments import Instrument
+from connectors.ibkr_flex.sandbox_money import BASE_CURRENCY
+from connectors.ibkr_flex.sandbox_rows import Row
 from connectors.ibkr_portal.sandbox import Account, Book, Clock, Contract, Execution, Faults, Gateway
 
 ALIASES = {"U7350211": "Long term", "U7350211F": "Family"}

@@ -3,7 +3,8 @@
 The rooms behind this door: `sandbox_broker` decides what a call is answered with, and holds the rules of tokens, pacing and
 references, `sandbox_queries` those of stored queries and their days, `sandbox_faults` all that can go wrong; `sandbox_statement`
 prints a statement, of which `sandbox_trades`, `sandbox_confirms` and `sandbox_cash` are the sections, `sandbox_wire` tells how
-numbers and moments look; `sandbox_book` invents what truly happened.
+numbers and moments look; `sandbox_book` invents what truly happened, in `sandbox_rows`, from `sandbox_orders` for
+`sandbox_instruments`, with the days of `sandbox_calendar` and the rates of `sandbox_money`.
 
 An activity statement (AF) ends yesterday, New York time; a trade confirmation (TCF) shows what is five minutes old.
 It shares no code with the connector: it is a second reading of the same protocol. Sources: brokers.md part B.

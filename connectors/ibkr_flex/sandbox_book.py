@@ -1,118 +1,36 @@
 """The invented trading history of the Flex sandbox: five years of fills, bookings and corrections from a seed.
 
 Days are generated in order and once, each from its own random stream, so the same seed and first day give the same rows whenever
-they are asked for. Signs are IBKR's: a sale has a negative quantity, a charge is a negative commission. Instruments are made up.
+they are asked for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import count, pairwise
+from itertools import count
 from random import Random
-from zoneinfo import ZoneInfo
 
-NEW_YORK = ZoneInfo("America/New_York")
-BASE_CURRENCY = "EUR"
-ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Instrument:
-    """What is traded; `session` is in hours from the local midnight of the trade date, so a futures day starts at -6."""
-
-    conid: int
-    category: str
-    symbol: str
-    description: str
-    currency: str
-    exchange: str
-    price: Decimal
-    tick: Decimal
-    zone: str = "America/New_York"
-    session: tuple[float, float] = (9.5, 16)
-    multiplier: Decimal = Decimal(1)
-    isin: str = ""
-    underlying: Instrument | None = None
-    strike: Decimal | None = None
-    expiry: date | None = None
-    put_call: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One execution-level line of a statement. `family` is the transaction id of the first line of the same fill."""
-
-    account: str
-    instrument: Instrument
-    transaction_id: int
-    family: int
-    trade_id: int | None  # a TradeCancel has none
-    exec_id: str
-    order_id: int
-    when: datetime
-    trade_date: date
-    report_date: date
-    kind: str
-    side: str
-    quantity: Decimal
-    price: Decimal
-    close_price: Decimal
-    commission: Decimal
-    taxes: Decimal
-    exchange: str
-    order_type: str
-    open_close: str = ""
-    notes: str = ""
-    closed_quantity: Decimal = ZERO
-    closed_basis: Decimal = ZERO
-    realized: Decimal = ZERO
-    opened: datetime | None = None
-    cancels: Row | None = None
-
-    @property
-    def commission_currency(self) -> str:
-        """Currency conversions are charged in the account's base currency, everything else in its own."""
-        return BASE_CURRENCY if self.instrument.category == "CASH" else self.instrument.currency
-
-    @property
-    def trade_money(self) -> Decimal:
-        return _money(self.quantity * self.price * self.instrument.multiplier)
-
-    @property
-    def proceeds(self) -> Decimal:
-        return -self.trade_money
-
-    @property
-    def mtm(self) -> Decimal:
-        """What the position taken made until the close; on futures this is the cash that moves."""
-        if self.instrument.category == "CASH":
-            return ZERO
-        return _money(self.quantity * (self.close_price - self.price) * self.instrument.multiplier)
-
-    @property
-    def net_cash(self) -> Decimal:
-        if self.instrument.category == "CASH":
-            return ZERO
-        moved = self.mtm if self.instrument.category == "FUT" else self.proceeds
-        return moved + self.commission + self.taxes
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """A kind of order that the sandbox's customers place, and what is peculiar about its fills."""
-
-    market: str
-    sizes: tuple[str, ...]
-    most_fills: int = 1
-    one_instant: bool = False  # all fills at the same second and price: only the execution id tells them apart
-    rebate: bool = False
-    flips: bool = False
-    notes: str = ""
-    order_type: str = "LMT"
+from connectors.ibkr_flex.sandbox_calendar import NEW_YORK, business_day_after, is_business_day
+from connectors.ibkr_flex.sandbox_instruments import (
+    CALM,
+    PAIRS,
+    RHEIN,
+    STOCKS,
+    THAMES,
+    TOKYO,
+    Instrument,
+    expiry_after,
+    index_future,
+    moment,
+    option_on,
+)
+from connectors.ibkr_flex.sandbox_money import ZERO, cents, money
+from connectors.ibkr_flex.sandbox_orders import DECK, FILLS_AN_ORDER, Play, commission_of, split
+from connectors.ibkr_flex.sandbox_rows import Row
 
 
 @dataclass(slots=True)
@@ -123,127 +41,6 @@ class Position:
     opened: datetime | None = None
 
 
-STOCKS = (
-    Instrument(
-        910001101,
-        "STK",
-        "ALDR",
-        "ALDER INSTRUMENTS CORP",
-        "USD",
-        "NASDAQ",
-        Decimal("82.40"),
-        Decimal("0.01"),
-        isin="US0000ALDR01",
-    ),
-    Instrument(
-        910001102,
-        "STK",
-        "BRKW",
-        "BREAKWATER FREIGHT INC",
-        "USD",
-        "NYSE",
-        Decimal("31.75"),
-        Decimal("0.01"),
-        isin="US0000BRKW02",
-    ),
-    Instrument(
-        910001103,
-        "STK",
-        "CNDL",
-        "CANDLEWICK ENERGY CO",
-        "USD",
-        "ARCA",
-        Decimal("147.10"),
-        Decimal("0.01"),
-        isin="US0000CNDL03",
-    ),
-)
-RHEIN = Instrument(
-    910002201,
-    "STK",
-    "RHNK",
-    "RHEINKONTOR AG & CO",
-    "EUR",
-    "IBIS",
-    Decimal("56.20"),
-    Decimal("0.02"),
-    zone="Europe/Berlin",
-    session=(9, 17.5),
-    isin="DE0000RHNK04",
-)
-THAMES = Instrument(
-    910003301,
-    "STK",
-    "THMW",
-    "THAMESWARD PLC",
-    "GBP",
-    "LSE",
-    Decimal("12.44"),
-    Decimal("0.005"),
-    zone="Europe/London",
-    session=(8, 16.5),
-    isin="GB0000THMW05",
-)
-TOKYO = Instrument(
-    910004401,
-    "STK",
-    "9917",
-    "KAWASE SEIKI KK",
-    "JPY",
-    "TSEJ",
-    Decimal(2815),
-    Decimal(1),
-    zone="Asia/Tokyo",
-    session=(9, 15),
-    isin="JP0000KAWS06",
-)
-PAIRS = (
-    Instrument(
-        910005501,
-        "CASH",
-        "EUR.USD",
-        "EUR.USD",
-        "USD",
-        "IDEALFX",
-        Decimal("1.0855"),
-        Decimal("0.00005"),
-        session=(3, 16),
-    ),
-    Instrument(
-        910005502, "CASH", "EUR.JPY", "EUR.JPY", "JPY", "IDEALFX", Decimal("158.42"), Decimal("0.005"), session=(3, 16)
-    ),
-    Instrument(
-        910005503,
-        "CASH",
-        "GBP.USD",
-        "GBP.USD",
-        "USD",
-        "IDEALFX",
-        Decimal("1.2670"),
-        Decimal("0.00005"),
-        session=(3, 16),
-    ),
-)
-CALM = frozenset(pair.conid for pair in PAIRS)
-INDEX_PRICE = Decimal("4630.25")
-QUARTERS = {3: "H", 6: "M", 9: "U", 12: "Z"}
-BASE_RATES = {"EUR": 1.0, "USD": 0.9212, "GBP": 1.1672, "JPY": 0.00631}
-
-DECK = (
-    *(Play("US", ("100", "50", "200", "25", "330"), most_fills=4),) * 4,
-    Play("US", ("9",), most_fills=9, one_instant=True, order_type="MKT"),
-    Play("US", ("0.3127", "1.25", "0.0481"), notes="FP", order_type="MKT"),
-    Play("US", ("400", "250"), most_fills=2, rebate=True),
-    Play("RHEIN", ("40", "75"), most_fills=2),
-    Play("THAMES", ("300", "120"), most_fills=2),
-    Play("TOKYO", ("100", "200"), most_fills=2),
-    *(Play("OPT", ("1", "2", "4"), most_fills=2),) * 2,
-    *(Play("FUT", ("1", "2", "3"), most_fills=2),) * 2,
-    Play("FUT", ("1",), flips=True),
-    *(Play("FX", ("20000", "35000.5", "8000")),) * 2,
-    Play("FX", ("412.37", "96.05"), notes="AFx", order_type="MKT"),
-)
-FILLS_AN_ORDER = sum(1 + (play.most_fills - 1) * (1 if play.one_instant else 0.5) for play in DECK) / len(DECK)
 ORDERS_BETWEEN_CORRECTIONS = 30
 
 
@@ -283,7 +80,7 @@ class History:
         price = self._price(share) + share.tick * rng.randrange(-9, 10)
         return self._fill(
             account, share, day, quantity, price, when=when, order_id=next(self._order_ids), order_type="MKT",
-            commission=_commission(share, quantity, price, rebate=False, first=True),
+            commission=commission_of(share, quantity, price, rebate=False, first=True),
         )  # fmt: skip
 
     def cancel(self, row: Row, report_date: date, *, refund: bool) -> Row:
@@ -304,7 +101,7 @@ class History:
         ratio = price * quantity / (row.price * row.quantity)
         again = replace(
             row, transaction_id=next(self._transaction_ids), exec_id=row.exec_id[:-2] + revision, quantity=quantity,
-            price=price, commission=commission, taxes=_money(row.taxes * ratio), report_date=cancelled.report_date,
+            price=price, commission=commission, taxes=money(row.taxes * ratio), report_date=cancelled.report_date,
         )  # fmt: skip
         if row.open_close not in {"", "O"}:
             again = replace(again, realized=row.realized + again.net_cash - row.net_cash)
@@ -339,19 +136,19 @@ class History:
         account = rng.choice(self.accounts)
         instrument = self._instrument(play.market, day, rng)
         size = self._size(play, self._position(account, instrument), rng)
-        sent = _moment(instrument, day, rng)
+        sent = moment(instrument, day, rng)
         limit = instrument.tick * (
             (self._price(instrument) / instrument.tick).quantize(Decimal(1)) + rng.randrange(-9, 10)
         )
         order_id = next(self._order_ids)
-        parts = _split(size, play, rng)
+        parts = split(size, play, rng)
         for nth, quantity in enumerate(parts):
             apart = 0 if play.one_instant else nth * rng.randrange(1, 40)
             better = 0 if play.one_instant else rng.randrange(0, 3)
             price = max(limit - instrument.tick * better, instrument.tick)
             row = self._fill(
                 account, instrument, day, quantity, price, order_id=order_id, when=sent + timedelta(seconds=apart),
-                commission=_commission(instrument, quantity, price, rebate=play.rebate, first=nth == 0),
+                commission=commission_of(instrument, quantity, price, rebate=play.rebate, first=nth == 0),
                 notes=";".join(filter(None, [play.notes, "P" if len(parts) > 1 else ""])), order_type=play.order_type,
             )  # fmt: skip
         self._orders += 1
@@ -373,7 +170,7 @@ class History:
             trade_date=day, report_date=business_day_after(day, 1) if booked else day,
             kind="BookTrade" if booked else "ExchTrade", side="BUY" if quantity > 0 else "SELL", quantity=quantity,
             price=price, close_price=ZERO if instrument.category == "CASH" else self._price(instrument),
-            commission=commission, taxes=-_cents(quantity * price / 200) if taxed else ZERO,
+            commission=commission, taxes=-cents(quantity * price / 200) if taxed else ZERO,
             exchange="--" if booked else instrument.exchange, order_type=order_type, notes=notes,
         )  # fmt: skip
         return self._record(self._with_profit(row))
@@ -391,13 +188,13 @@ class History:
             return replace(row, open_close="O")
         closed = min(abs(held), abs(row.quantity))
         share = closed / abs(row.quantity)
-        basis = _money(position.basis * closed / abs(held))
+        basis = money(position.basis * closed / abs(held))
         opened, flipped = position.opened, abs(row.quantity) > abs(held)
-        position.basis = _money(-value * (1 - share)) if flipped else position.basis - basis
+        position.basis = money(-value * (1 - share)) if flipped else position.basis - basis
         position.opened = row.when if flipped else opened
         return replace(
             row, open_close="C;O" if flipped else "C", closed_quantity=closed.copy_sign(held), closed_basis=basis,
-            realized=_money(value * share) - basis, opened=opened,
+            realized=money(value * share) - basis, opened=opened,
         )  # fmt: skip
 
     def _correct(self, day: date) -> None:
@@ -411,7 +208,7 @@ class History:
                 self.rebook(cancelled, row.price + row.instrument.tick, row.quantity, row.commission, revised=False)
             elif turn % 3 == 2:
                 fewer = row.quantity if row.quantity % 2 else row.quantity / 2
-                self.rebook(cancelled, row.price, fewer, _money(-row.commission / 4), revised=True)
+                self.rebook(cancelled, row.price, fewer, money(-row.commission / 4), revised=True)
         self._to_correct.clear()
 
     def _settle_expiries(self, day: date, rng: Random) -> None:
@@ -441,7 +238,7 @@ class History:
             return index_future(day)
         if market == "OPT":
             strike = (self._price(STOCKS[0]) / 5).quantize(Decimal(1)) * 5 + 5 * rng.randrange(-1, 2)
-            return option_on(STOCKS[0], _expiry_after(day, rng.choice((20, 50))), strike, rng.choice("CP"))
+            return option_on(STOCKS[0], expiry_after(day, rng.choice((20, 50))), strike, rng.choice("CP"))
         return {"RHEIN": RHEIN, "THAMES": THAMES, "TOKYO": TOKYO}[market]
 
     def _size(self, play: Play, position: Position, rng: Random) -> Decimal:
@@ -450,101 +247,3 @@ class History:
             return -position.quantity - size.copy_sign(position.quantity)
         against = rng.random() < 0.62  # customers lean against what they hold, so positions stay near flat
         return size if (position.quantity <= 0) == against else -size
-
-
-def standing(rows: Iterable[Row]) -> list[Row]:
-    """Leave out what these rows cancel, and the cancels themselves."""
-    known = list(rows)
-    gone = {row.cancels.transaction_id for row in known if row.cancels}
-    return [row for row in known if row.cancels is None and row.transaction_id not in gone]
-
-
-def is_business_day(day: date) -> bool:
-    return day.weekday() < 5 and (day.month, day.day) not in {(1, 1), (7, 4), (12, 25)}
-
-
-def business_day_after(day: date, days: int) -> date:
-    for _ in range(days):
-        day += timedelta(days=1)
-        while not is_business_day(day):
-            day += timedelta(days=1)
-    return day
-
-
-def rate_to_base(currency: str, day: date) -> Decimal:
-    """Print the exchange rate of a day: a slow wave around one level is enough for a sandbox."""
-    if currency == BASE_CURRENCY:
-        return Decimal(1)
-    return Decimal(f"{BASE_RATES[currency] * (1 + 0.02 * math.sin(day.toordinal() / 90)):.6g}")
-
-
-def index_future(day: date) -> Instrument:
-    expiry = next(third for third in _third_fridays(day) if third.month in QUARTERS and (third - day).days > 5)
-    symbol = f"MZX{QUARTERS[expiry.month]}{expiry.year % 10}"
-    return Instrument(
-        920_000_000 + expiry.toordinal() % 100_000, "FUT", symbol, f"MICRO ZX INDEX {expiry:%b%y}".upper(), "USD", "CME",
-        INDEX_PRICE, Decimal("0.25"), session=(-6, 17), multiplier=Decimal(5), expiry=expiry,
-    )  # fmt: skip
-
-
-def option_on(underlying: Instrument, expiry: date, strike: Decimal, put_call: str) -> Instrument:
-    name = f"{underlying.symbol:<6}{expiry:%y%m%d}{put_call}{int(strike * 1000):08d}"
-    return Instrument(
-        700_000_000 + expiry.toordinal() % 10_000 * 10_000 + int(strike) * 2 + (put_call == "P"), "OPT", name,
-        f"{underlying.symbol} {expiry:%d%b%y} {strike:f} {put_call}".upper(), "USD", "CBOE", Decimal("3.15"),
-        Decimal("0.05"), multiplier=Decimal(100), underlying=underlying, strike=strike, expiry=expiry, put_call=put_call,
-    )  # fmt: skip
-
-
-def _expiry_after(day: date, days: int) -> date:
-    return next(third for third in _third_fridays(day) if (third - day).days >= days)
-
-
-def _third_fridays(day: date) -> Iterator[date]:
-    year, month = day.year, day.month
-    while True:
-        first = date(year, month, 1)
-        yield first + timedelta(days=(4 - first.weekday()) % 7 + 14)
-        year, month = year + month // 12, month % 12 + 1
-
-
-def _moment(instrument: Instrument, day: date, rng: Random) -> datetime:
-    """Pick a second inside the session of a trade date; Tokyo's morning is the evening before in New York."""
-    opens, closes = instrument.session
-    seconds = rng.randrange(int(opens * 3600), int(closes * 3600) - 600)
-    local = datetime.combine(day, time(0)) + timedelta(seconds=seconds)
-    return local.replace(tzinfo=ZoneInfo(instrument.zone)).astimezone(UTC)
-
-
-def _split(size: Decimal, play: Play, rng: Random) -> list[Decimal]:
-    """Cut an order into fills, whole units each."""
-    fills = play.most_fills if play.one_instant else rng.randrange(1, play.most_fills + 1)
-    if size % 1 or abs(size) < fills:
-        return [size]
-    cuts = sorted(rng.sample(range(1, int(abs(size))), fills - 1)) if not play.one_instant else list(range(1, fills))
-    edges = [0, *cuts, int(abs(size))]
-    return [Decimal(right - left).copy_sign(size) for left, right in pairwise(edges)]
-
-
-def _commission(instrument: Instrument, quantity: Decimal, price: Decimal, *, rebate: bool, first: bool) -> Decimal:
-    """Charge as the venue does (negative), the minimum on an order's first fill; a rebate is positive."""
-    size = abs(quantity)
-    if rebate:
-        return _money(size * Decimal("0.0012"))
-    if instrument.category == "OPT":
-        return -_money(size * Decimal("0.70255"))
-    if instrument.category == "FUT":
-        return -size * Decimal("0.62")
-    if instrument.category == "CASH":
-        return -max(Decimal("1.85"), _money(size * Decimal("0.00002")))
-    if instrument.currency == "USD":
-        return -_money(size * Decimal("0.003519") + (Decimal("0.35") if first else ZERO))
-    return -_cents(size * price * Decimal("0.0005") + (Decimal(1) if first else ZERO))
-
-
-def _money(value: Decimal) -> Decimal:
-    return value.quantize(Decimal("0.000000001"))
-
-
-def _cents(value: Decimal) -> Decimal:
-    return value.quantize(Decimal("0.01"))

@@ -24,7 +24,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from xml.etree import ElementTree
 
-from connectors.ibkr_flex.sandbox_book import NEW_YORK, History, Row, business_day_after, is_business_day, standing
+from connectors.ibkr_flex.sandbox_book import History
+from connectors.ibkr_flex.sandbox_calendar import NEW_YORK, business_day_after, is_business_day
 from connectors.ibkr_flex.sandbox_faults import (
     ERRORS,
     FOREIGN_URL,
@@ -35,6 +36,7 @@ from connectors.ibkr_flex.sandbox_faults import (
     Refused,
 )
 from connectors.ibkr_flex.sandbox_queries import ACCOUNTS, FlexQuery, Generating, stored_queries, window
+from connectors.ibkr_flex.sandbox_rows import Row, standing
 from connectors.ibkr_flex.sandbox_statement import print_statement
 from connectors.ibkr_flex.sandbox_wire import NINE_PLACES, plain
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from xml.etree import ElementTree
 
-from connectors.ibkr_flex.sandbox_book import ZERO, Row, rate_to_base
+from connectors.ibkr_flex.sandbox_money import ZERO, rate_to_base
 from connectors.ibkr_flex.sandbox_queries import Generating
+from connectors.ibkr_flex.sandbox_rows import Row
 from connectors.ibkr_flex.sandbox_wire import NINE_PLACES, plain
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from connectors.ibkr_flex.sandbox_book import Row
 from connectors.ibkr_flex.sandbox_queries import FlexQuery
+from connectors.ibkr_flex.sandbox_rows import Row
 from connectors.ibkr_flex.sandbox_trades import average_price, by_order, print_instrument, settles
 from connectors.ibkr_flex.sandbox_wire import new_york, plain, total
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from xml.etree import ElementTree
 
-from connectors.ibkr_flex.sandbox_book import Row
 from connectors.ibkr_flex.sandbox_cash import print_cash_report
 from connectors.ibkr_flex.sandbox_confirms import print_confirms
 from connectors.ibkr_flex.sandbox_queries import Generating
+from connectors.ibkr_flex.sandbox_rows import Row
 from connectors.ibkr_flex.sandbox_trades import print_trades
 from connectors.ibkr_flex.sandbox_wire import new_york
 

@@ -12,8 +12,10 @@ from decimal import Decimal
 from itertools import groupby
 from xml.etree import ElementTree
 
-from connectors.ibkr_flex.sandbox_book import ZERO, Row, business_day_after, rate_to_base
+from connectors.ibkr_flex.sandbox_calendar import business_day_after
+from connectors.ibkr_flex.sandbox_money import ZERO, rate_to_base
 from connectors.ibkr_flex.sandbox_queries import FlexQuery
+from connectors.ibkr_flex.sandbox_rows import Row
 from connectors.ibkr_flex.sandbox_wire import NINE_PLACES, new_york, plain, total
 
 BLANK_IN_ORDER = {

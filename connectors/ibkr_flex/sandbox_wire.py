@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from connectors.ibkr_flex.sandbox_book import NEW_YORK, ZERO
+from connectors.ibkr_flex.sandbox_calendar import NEW_YORK
+from connectors.ibkr_flex.sandbox_money import ZERO
 
 NINE_PLACES = Decimal("1e-9")
 
