@@ -1,7 +1,7 @@
 """A week of the schedules in `prefect.yaml`, as fast as it goes: three brokers in trouble, and in the end every fill once.
 
 Prefect's server is real and makes the runs from our schedules, for a week of March; brokers and flows look at one clock that
-leaps from slot to slot. Every sync is run, of the checks two an hour. What goes wrong when is drawn from a seed. Memory, disk and
+leaps from slot to slot. Every sync is run, of the checks one an hour. What goes wrong when is drawn from a seed. Memory, disk and
 databases are written to `build/week.txt`. `make week` takes three quarters of an hour.
 """
 
@@ -62,7 +62,8 @@ FIRST = MONDAY - HISTORY + timedelta(days=2)  # a trade date begins the evening 
 LOGS_IN_AT = time(12, 40)  # UTC
 SEED = 20260302
 SCHEDULED = ("incremental", "reauth-check")
-CHECKS_AT = (2, 32)  # minutes
+CHECKS_AT = 2  # minutes past the hour
+SATURDAY = 5
 MOST_RUNS = 400  # of one schedule in a day
 
 FLEX_TROUBLE = (
@@ -131,7 +132,8 @@ class Week:
         self.gateway.session.tws_logs_out()
         self.gateway.log_in()
         yesterday = now.date() - timedelta(days=1)
-        rows = [row for row in self.flex.history.rows if row.trade_date == yesterday and row.exec_id]
+        is_reported = now.weekday() < SATURDAY  # there is no statement of a Saturday
+        rows = [row for row in self.flex.history.rows if row.trade_date == yesterday and row.exec_id and is_reported]
         for row, again in zip(self.chance.sample(rows, min(2, len(rows))), (True, False), strict=False):
             price = row.price + row.instrument.tick if again else row.price
             self.flex.cancel_and_rebook(
@@ -181,7 +183,9 @@ class Week:
     def measure(self, when: str) -> None:
         ours, servers = _megabytes_of(os.getpid()), _megabytes_of(self.serving)
         self.memory.append(ours)
-        sizes = {name: _size(self.home / name) for name in ("warehouse", "landing", "prefect", "pace", "logs")}
+        sizes = {
+            name: _size(self.home / name) for name in (db.WRITER, f"{db.WRITER}.wal", db.READER, "landing", "prefect")
+        }
         self.measured.append(
             f"{when}: memory {ours:.0f} MB, Prefect's server {servers:.0f} MB; "
             + ", ".join(f"{name} {size:.1f} MB" for name, size in sizes.items())
@@ -198,7 +202,7 @@ def _megabytes_of(pid: int) -> float:
 
 
 def _size(path: Path) -> float:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 2**20
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()) / 2**20
 
 
 @pytest.fixture
@@ -293,27 +297,40 @@ def test_a_week_of_schedules(week: Week) -> None:
     for day in range(7):
         for due, run_id, flow in slots(MONDAY + timedelta(days=day), MONDAY + timedelta(days=day + 1)):
             week.until(due)
-            if not week.is_asleep() and (flow == "incremental" or due.minute in CHECKS_AT):
+            if not week.is_asleep() and (flow == "incremental" or due.minute == CHECKS_AT):
                 week.run(run_id, flow)
     week.measure("the end")
     _write_down(week)
 
-    with db.writer(week.home) as con:
-        assert ibkr_fills_in(con, FIRST) == ibkr_book_of(week.flex, FIRST)
-    now = week.clock()
-    last = max(row[0] for row in week.ask("select max(returned_until) from coverage where connection = 'kraken'"))
-    ours = {name: row for name, row in executions_in_of(week).items() if row["time"] >= MONDAY - HISTORY}
-    book = executions_of(week.kraken, min(now, last.replace(tzinfo=UTC)))
-    assert ours == {name: row for name, row in book.items() if row["time"] >= MONDAY - HISTORY}
-    assert week.ask("select * from data_health where severity = 'error'") == []
-    assert week.gateway.pacing.violations == []
-    assert week.gateway.session.kicked_out == []
-    assert max(week.memory) < 1.3 * week.memory[1]
+    amiss = {
+        "ibkr": _ibkr_differences(week),
+        "kraken": _kraken_differences(week),
+        "findings": week.ask("select * from data_health where severity = 'error'"),
+        "asked too fast": week.gateway.pacing.violations,
+        "thrown out of TWS": week.gateway.session.kicked_out,
+        "memory": [megabytes for megabytes in week.memory[2:] if megabytes > 1.3 * week.memory[1]],
+    }
+    assert {what: those for what, those in amiss.items() if those} == {}
 
 
-def executions_in_of(week: Week) -> dict[str, Any]:
+def _ibkr_differences(week: Week) -> list[tuple[Any, ...]]:
+    """Give what stands here or in the broker's book alone."""
     with db.writer(week.home) as con:
-        return executions_in(con)
+        here, there = ibkr_fills_in(con, FIRST), ibkr_book_of(week.flex, FIRST)
+    return sorted([("here", *row) for row in here - there] + [("there", *row) for row in there - here], key=str)
+
+
+def _kraken_differences(week: Week) -> list[tuple[Any, ...]]:
+    """Give the same up to the moment of the last answer."""
+    [(last,)] = week.ask("select max(returned_until) from coverage where connection = 'kraken'")
+    with db.writer(week.home) as con:
+        here = executions_in(con)
+    there = executions_of(week.kraken, last.replace(tzinfo=UTC))
+    return [
+        (exec_id, here.get(exec_id), there.get(exec_id))
+        for exec_id in sorted(here.keys() | there.keys())
+        if here.get(exec_id) != there.get(exec_id) and (here.get(exec_id) or there[exec_id])["time"] >= MONDAY - HISTORY
+    ]
 
 
 def _write_down(week: Week) -> None:
