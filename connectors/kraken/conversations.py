@@ -254,33 +254,39 @@ def _walk(
 ) -> Conversation:
     """Walk the pages of `(start, end]`; once more if they do not add up, then each half of the window by itself.
 
-    A window of a second that still does not add up stays as it is: what it lacks shows in its coverage.
+    What fits on a page is not halved: there is no paging that could have lost rows, so it is the count that is wrong, and
+    smaller windows would be asked without end. What is lacking shows in the coverage.
     """
+    brought: set[str] = set()
     for _ in range(2):
-        if (yield from _adds_up(caller, question, start, end)):
+        rows, adds_up = yield from _walked(caller, question, start, end)
+        if adds_up:
             return
+        brought |= rows
     middle = (start + end) // 2
-    if start < middle < end:
+    if len(brought) >= PAGE and start < middle < end:
         yield from _walk(caller, question, start, middle)
         yield from _walk(caller, question, middle, end)
 
 
-def _adds_up(
+def _walked(
     caller: _Caller, question: Callable[[Credentials, int, int, int], Request], start: int, end: int
-) -> Exchanging[bool]:
-    """Walk the pages once. Tells whether there were as many distinct rows as the last page counts."""
+) -> Exchanging[tuple[set[str], bool]]:
+    """Walk the pages once. Gives the distinct rows, and whether they are as many as the last page counts."""
     seen: set[str] = set()
     for offset in count(step=PAGE):
         request = question(caller.credentials, start, end, offset)
         page = yield from caller.read(request, replies.read_page)
+        if page.rows and page.count is None and seen.issuperset(page.rows):
+            raise ContractViolation(f"Kraken answered {request.endpoint} with the same page again.")
         seen.update(page.rows)
         if page.count:
             yield caller.progress(request.endpoint, len(seen), page.count, offset)
         if page.count is None:
             if len(page.rows) < PAGE:
-                return True
+                return seen, True
         elif not page.rows or offset + PAGE >= page.count:
-            return len(seen) == page.count
+            return seen, len(seen) == page.count
     raise AssertionError
 
 

@@ -15,6 +15,7 @@ from connectors.wire import Window
 from flows.policy import State, state_after
 from flows.talk import Way
 from tests.connectors.kraken.desk import Desk, Execution, desk
+from warehouse import db
 
 
 @pytest.mark.parametrize("tier", list(Tier))
@@ -143,6 +144,22 @@ def test_pages_that_do_not_add_up_are_walked_again(fault: str, tmp_path: Path) -
             assert at.ask(window).error is None
             at.load(at.fetched[-1])
         assert at.executions() == at.book(until)
+
+
+@pytest.mark.parametrize("fault", ["early_empty_page", "count_too_small", "count_too_large"])
+def test_a_count_that_stays_wrong_is_not_chased(fault: str, tmp_path: Path) -> None:
+    with desk(tmp_path, trades=150, years=1) as at:
+        until, window = at.now, at.everything()
+        assert at.ask(window).error is None
+        enough = len(at.broker.log)
+        at.broker.faults.on(fault)
+        assert at.ask(window).error is None
+        assert len(at.broker.log) - enough < 15 * enough
+        at.load(at.fetched[-1])
+        assert at.executions() == at.book(until)
+        with db.writer(at.home) as con:
+            lacking = con.execute("select distinct source from coverage where status = 'partial'").fetchall()
+        assert bool(lacking) == fault.startswith("count")
 
 
 def test_a_missing_permission_is_named(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.flows.operating import STOP_SECONDS, System, up
 
 pytestmark = pytest.mark.whole_system
 NAMES = ["ibkr-flex", "kraken"]
-LOST_SECONDS = 180.0  # three heartbeats of thirty seconds are missed first
+LOST_SECONDS = 120.0  # three heartbeats of thirty seconds are missed first
 
 
 @pytest.fixture
