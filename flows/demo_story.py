@@ -19,7 +19,7 @@ from rich.table import Table
 
 from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker
 from connectors.ibkr_flex.sandbox import running as flex_running
-from connectors.ibkr_portal.sandbox import Gateway, Running
+from connectors.ibkr_portal.sandbox import HARDLY_EVER, Gateway, Running
 from connectors.ibkr_portal.sandbox import running as gateway_running
 from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys
 from connectors.kraken.sandbox import running as kraken_running
@@ -91,6 +91,7 @@ def _configure(flex_address: str, where: Running, kraken_address: str) -> None:
         "FILLHOUSE_IBKR_FLEX_BASE_URL": flex_address + SERVICE_PATH,
         "FILLHOUSE_IBKR_PORTAL_BASE_URL": where.base_url,
         "FILLHOUSE_IBKR_PORTAL_CERTIFICATE": str(where.ca_file),
+        "FILLHOUSE_IBKR_PORTAL_MAINTENANCE": HARDLY_EVER,
         "FILLHOUSE_KRAKEN_KEY": API_KEY,
         "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
         "FILLHOUSE_KRAKEN_TIER": "pro",

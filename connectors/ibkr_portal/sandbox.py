@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 API = "/v1/api"
+HARDLY_EVER = "mon 00:00-00:01 Etc/GMT+12"  # when this gateway rests: it is asked at any hour, by the wall's clock too
 LOGGED_IN = "Client login succeeds"
 WRONG_LOGIN = LOGIN_HTML.replace(b"<form", b"<p>Invalid username password combination</p><form")
 FAULT_QUERY = {"name": "", "on": "1", "calls": "0", "after": "0"}  # `calls` 0 is until it is switched off

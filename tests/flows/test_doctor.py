@@ -12,7 +12,7 @@ import pytest
 from connectors.checkup import Finding
 from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBroker
 from connectors.ibkr_flex.sandbox import running as flex_running
-from connectors.ibkr_portal.sandbox import Gateway, Running
+from connectors.ibkr_portal.sandbox import HARDLY_EVER, Gateway, Running
 from connectors.ibkr_portal.sandbox import running as gateway_running
 from connectors.ibkr_portal.sandbox_tls import write_certificate
 from connectors.kraken.sandbox import API_KEY, API_SECRET, TRADES_ONLY_KEY, Key, KrakenBroker, own_keys
@@ -148,7 +148,7 @@ def served(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runnin
     with gateway_running(gateway) as served:
         monkeypatch.setenv("FILLHOUSE_IBKR_PORTAL_BASE_URL", served.base_url)
         monkeypatch.setenv("FILLHOUSE_IBKR_PORTAL_CERTIFICATE", str(served.ca_file))
-        monkeypatch.setenv("FILLHOUSE_IBKR_PORTAL_MAINTENANCE", "mon 00:00-00:01 Etc/GMT+12")
+        monkeypatch.setenv("FILLHOUSE_IBKR_PORTAL_MAINTENANCE", HARDLY_EVER)
         yield served
 
 
