@@ -23,7 +23,6 @@ from connectors.ibkr_flex.sandbox_instruments import (
     THAMES,
     TOKYO,
     Instrument,
-    expiry_after,
     index_future,
     moment,
     option_on,
@@ -31,6 +30,7 @@ from connectors.ibkr_flex.sandbox_instruments import (
 from connectors.ibkr_flex.sandbox_money import ZERO, cents, money
 from connectors.ibkr_flex.sandbox_orders import DECK, FILLS_AN_ORDER, Play, commission_of, split
 from connectors.ibkr_flex.sandbox_rows import Row
+from connectors.sandbox_expiries import expiry_after
 
 
 @dataclass(slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 from zoneinfo import ZoneInfo
+
+from connectors.sandbox_expiries import QUARTERS, expiry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +136,10 @@ PAIRS = (
 )
 CALM = frozenset(pair.conid for pair in PAIRS)
 INDEX_PRICE = Decimal("4630.25")
-QUARTERS = {3: "H", 6: "M", 9: "U", 12: "Z"}
 
 
 def index_future(day: date) -> Instrument:
-    expiry = next(third for third in _third_fridays(day) if third.month in QUARTERS and (third - day).days > 5)
+    expiry = expiry_after(day, 6, QUARTERS)
     symbol = f"MZX{QUARTERS[expiry.month]}{expiry.year % 10}"
     return Instrument(
         920_000_000 + expiry.toordinal() % 100_000, "FUT", symbol, f"MICRO ZX INDEX {expiry:%b%y}".upper(), "USD", "CME",
@@ -154,18 +154,6 @@ def option_on(underlying: Instrument, expiry: date, strike: Decimal, put_call: s
         f"{underlying.symbol} {expiry:%d%b%y} {strike:f} {put_call}".upper(), "USD", "CBOE", Decimal("3.15"),
         Decimal("0.05"), multiplier=Decimal(100), underlying=underlying, strike=strike, expiry=expiry, put_call=put_call,
     )  # fmt: skip
-
-
-def expiry_after(day: date, days: int) -> date:
-    return next(third for third in _third_fridays(day) if (third - day).days >= days)
-
-
-def _third_fridays(day: date) -> Iterator[date]:
-    year, month = day.year, day.month
-    while True:
-        first = date(year, month, 1)
-        yield first + timedelta(days=(4 - first.weekday()) % 7 + 14)
-        year, month = year + month // 12, month % 12 + 1
 
 
 def moment(instrument: Instrument, day: date, rng: Random) -> datetime:

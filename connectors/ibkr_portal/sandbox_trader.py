@@ -14,6 +14,7 @@ from decimal import Decimal
 from random import Random
 
 from connectors.ibkr_portal.sandbox_book import NEW_YORK, Account, Book, Contract, Execution
+from connectors.sandbox_expiries import QUARTERS, expiry_after
 
 ACCOUNTS = (
     Account("U2810451", "Long term"),
@@ -131,13 +132,13 @@ def _contract(name: str, day: date, rng: Random) -> Contract:
     if name == "FUT":
         return index_future(day)
     if name == "OPT":
-        return option_on(ASTER, _third_friday_after(day, 20), Decimal(80 + 5 * rng.randrange(3)), rng.choice("CP"))
+        return option_on(ASTER, expiry_after(day, 20), Decimal(80 + 5 * rng.randrange(3)), rng.choice("CP"))
     return {"ASTR": ASTER, "BORL": BOREAL, "EUR": EURO, "BTC": COIN}[name]
 
 
 def index_future(day: date) -> Contract:
-    expiry = next(third for third in _third_fridays(day) if third.month % 3 == 0 and (third - day).days > 5)
-    letter = {3: "H", 6: "M", 9: "U", 12: "Z"}[expiry.month]
+    expiry = expiry_after(day, 6, QUARTERS)
+    letter = QUARTERS[expiry.month]
     return Contract(
         935_000_000 + expiry.toordinal() % 100_000, "FUT", "MQX", "MICRO Q INDEX", "USD", "CME", "CME",
         f"MQX{letter}{expiry.year % 10}", f"{expiry:%b%d'%y}".upper(), Decimal(5), 930009901, expiry=expiry,
@@ -152,15 +153,3 @@ def option_on(share: Contract, expiry: date, strike: Decimal, put_call: str) -> 
         f"{expiry:%b%d'%y} {strike:f} {right}".upper().replace(right.upper(), right), Decimal(100), share.conid,
         strike, expiry, put_call,
     )  # fmt: skip
-
-
-def _third_friday_after(day: date, days: int) -> date:
-    return next(third for third in _third_fridays(day) if (third - day).days >= days)
-
-
-def _third_fridays(day: date) -> Iterator[date]:
-    year, month = day.year, day.month
-    while True:
-        first = date(year, month, 1)
-        yield first + timedelta(days=(4 - first.weekday()) % 7 + 14)
-        year, month = year + month // 12, month % 12 + 1

@@ -277,14 +277,15 @@ def _walked(
     for offset in count(step=PAGE):
         request = question(caller.credentials, start, end, offset)
         page = yield from caller.read(request, replies.read_page)
-        if page.rows and page.count is None and seen.issuperset(page.rows):
-            raise ContractViolation(f"Kraken answered {request.endpoint} with the same page again.")
+        is_known = seen.issuperset(page.rows)
         seen.update(page.rows)
         if page.count:
             yield caller.progress(request.endpoint, len(seen), page.count, offset)
         if page.count is None:
             if len(page.rows) < PAGE:
                 return seen, True
+            if is_known:  # and so would be the next
+                raise ContractViolation(f"Kraken answered {request.endpoint} with the same page again.")
         elif not page.rows or offset + PAGE >= page.count:
             return seen, len(seen) == page.count
     raise AssertionError

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN
-from connectors.ibkr_portal.sandbox import HARDLY_EVER, Running
+from connectors.ibkr_portal.sandbox import Running
 from connectors.kraken.sandbox import API_KEY, API_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,7 +148,6 @@ def settings_of(flex_url: str, portal: Running, kraken_url: str) -> dict[str, st
         "FILLHOUSE_IBKR_FLEX_BASE_URL": flex_url + SERVICE_PATH,
         "FILLHOUSE_IBKR_PORTAL_BASE_URL": portal.base_url,
         "FILLHOUSE_IBKR_PORTAL_CERTIFICATE": str(portal.ca_file),
-        "FILLHOUSE_IBKR_PORTAL_MAINTENANCE": HARDLY_EVER,
         "FILLHOUSE_KRAKEN_KEY": API_KEY,
         "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
         "FILLHOUSE_KRAKEN_BASE_URL": kraken_url,

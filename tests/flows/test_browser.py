@@ -14,7 +14,7 @@ from playwright.sync_api import Page, TimeoutError, ViewportSize, expect, sync_p
 
 from connectors.ibkr_flex.sandbox import TOKEN, FlexBroker
 from connectors.ibkr_flex.sandbox import running as flex_running
-from connectors.ibkr_portal.sandbox import Gateway
+from connectors.ibkr_portal.sandbox import HARDLY_EVER, Gateway
 from connectors.ibkr_portal.sandbox import running as portal_running
 from connectors.kraken.sandbox import KrakenBroker, own_keys
 from connectors.kraken.sandbox import running as kraken_running
@@ -27,6 +27,7 @@ NO_CALLS_HOME = ["--disable-background-networking", "--disable-component-update"
 SCREENS = ROOT / "build" / "screens"
 NAMES = ("ibkr-flex", "ibkr-portal", "kraken")
 PATIENCE_MS = 120_000.0
+AT_ANY_HOUR = {"FILLHOUSE_IBKR_PORTAL_MAINTENANCE": HARDLY_EVER}
 SIZE = ViewportSize(width=1280, height=1100)
 
 pytestmark = [
@@ -46,7 +47,7 @@ def gateway(tmp_path: Path) -> Iterator[tuple[System, Gateway]]:
         flex_running(flex) as flex_url,
         kraken_running(kraken) as kraken_url,
         portal_running(gateway) as portal,
-        up(tmp_path / "desk", settings_of(flex_url, portal, kraken_url)) as system,
+        up(tmp_path / "desk", settings_of(flex_url, portal, kraken_url) | AT_ANY_HOUR) as system,
     ):
         yield system, gateway
 

@@ -1,28 +1,15 @@
-"""Just enough of a Flex client to test the sandbox with, and a clock that stands still until it is moved."""
+"""Just enough of a Flex client to test the sandbox with; it moves the clock that its broker looks at."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from xml.etree import ElementTree
 
 import httpx
 
 from connectors.ibkr_flex.sandbox import QUERY_ID, TOKEN
+from tests.connectors.standing import Clock
 
 SEND = "/AccountManagement/FlexWebService/SendRequest"
 GET = "/AccountManagement/FlexWebService/GetStatement"
-FRIDAY_EVENING = datetime(2026, 3, 6, 22, 30, tzinfo=UTC)  # 17:30 in New York
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.moment = FRIDAY_EVENING
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-    def pass_seconds(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
 
 
 class Caller:

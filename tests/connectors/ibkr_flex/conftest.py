@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.ibkr_flex.sandbox import FlexBroker, running
-from tests.connectors.ibkr_flex.caller import Caller, Clock
+from tests.connectors.ibkr_flex.caller import Caller
+from tests.connectors.standing import Clock
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from connectors.ibkr_flex.sandbox import (
     TOKEN,
     FlexBroker,
 )
-from tests.connectors.ibkr_flex.caller import FRIDAY_EVENING, GET, SEND, Caller
+from tests.connectors.ibkr_flex.caller import GET, SEND, Caller
+from tests.connectors.standing import FRIDAY_EVENING
 
 
 def test_a_statement_is_asked_for_and_fetched_at_the_url_the_service_names(caller: Caller, base: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 from ibflex import client as ibflex_client
 
 from connectors.ibkr_flex.sandbox import CONFIRMS_QUERY_ID, QUERY_ID, TOKEN, FlexBroker
-from tests.connectors.ibkr_flex.caller import FRIDAY_EVENING, GET, SEND
+from tests.connectors.ibkr_flex.caller import GET, SEND
+from tests.connectors.standing import FRIDAY_EVENING
 
 
 def test_ibflex_downloads_and_parses_a_statement(

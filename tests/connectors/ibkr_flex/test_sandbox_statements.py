@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import httpx
 
 from connectors.ibkr_flex.sandbox import CONFIRMS_QUERY_ID, FlexBroker, running
-from tests.connectors.ibkr_flex.caller import FRIDAY_EVENING, Caller, Clock, trades
+from tests.connectors.ibkr_flex.caller import Caller, trades
+from tests.connectors.standing import FRIDAY_EVENING, Clock
 
 
 def test_activity_shows_a_day_only_when_it_is_over_in_new_york(caller: Caller, clock: Clock) -> None:

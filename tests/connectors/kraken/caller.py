@@ -1,11 +1,10 @@
-"""Just enough of a Kraken client to test the sandbox with, and a clock that stands still until it is moved."""
+"""Just enough of a Kraken client to test the sandbox with; it moves the clock that its broker looks at."""
 
 import base64
 import hashlib
 import hmac
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -14,20 +13,9 @@ from urllib.parse import urlencode
 import httpx
 
 from connectors.kraken.sandbox import API_KEY, API_SECRET
+from tests.connectors.standing import FRIDAY_EVENING, Clock
 
-FRIDAY_EVENING = datetime(2026, 3, 6, 22, 30, tzinfo=UTC)
 NOW = int(FRIDAY_EVENING.timestamp())
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.moment = FRIDAY_EVENING
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-    def pass_seconds(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
 
 
 class Caller:

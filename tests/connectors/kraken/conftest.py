@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.kraken.sandbox import KrakenBroker, running
-from tests.connectors.kraken.caller import Caller, Clock
+from tests.connectors.kraken.caller import Caller
+from tests.connectors.standing import Clock
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from connectors.kraken.sandbox import (
 )
 from connectors.kraken.sandbox_admission import TIERS, Counter, Key, signature
 from connectors.kraken.sandbox_broker import METHODS
-from tests.connectors.kraken.caller import FRIDAY_EVENING, Caller, Clock
+from tests.connectors.kraken.caller import Caller
+from tests.connectors.standing import FRIDAY_EVENING, Clock
 
 
 def test_the_official_test_vector_is_signed_as_published() -> None:

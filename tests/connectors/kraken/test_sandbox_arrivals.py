@@ -1,7 +1,8 @@
 """Trades that arrive at the Kraken sandbox while somebody reads."""
 
 from connectors.kraken.sandbox import KrakenBroker, running
-from tests.connectors.kraken.caller import NOW, Caller, Clock, ids
+from tests.connectors.kraken.caller import NOW, Caller, ids
+from tests.connectors.standing import Clock
 
 
 def test_arrivals_shift_the_offsets_and_raise_the_count(clock: Clock) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from connectors.kraken.sandbox import KrakenBroker
 from connectors.kraken.sandbox_market import ASSETS, PAIRS
-from tests.connectors.kraken.caller import Caller, Clock
+from tests.connectors.kraken.caller import Caller
+from tests.connectors.standing import Clock
 
 ZERO = Decimal(0)
 Rows = dict[str, dict[str, Any]]

@@ -14,7 +14,8 @@ from kraken.spot import Market, User
 
 from connectors.kraken.sandbox import API_SECRET, KrakenBroker, running
 from connectors.kraken.sandbox_admission import Key
-from tests.connectors.kraken.caller import NOW, Clock
+from tests.connectors.kraken.caller import NOW
+from tests.connectors.standing import Clock
 
 
 class HurryingClock(Clock):

@@ -10,7 +10,8 @@ import pytest
 
 from connectors.kraken.sandbox import KrakenBroker, running
 from connectors.kraken.sandbox_exports import NEW_LEDGERS, NEW_TRADES, OLD_LEDGERS, OLD_TRADES
-from tests.connectors.kraken.caller import NOW, Caller, Clock
+from tests.connectors.kraken.caller import NOW, Caller
+from tests.connectors.standing import Clock
 
 LONG_AGO = NOW - 86400 * 365 * 4
 

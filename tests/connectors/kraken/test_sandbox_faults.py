@@ -8,7 +8,8 @@ import pytest
 
 from connectors.kraken.sandbox import KrakenBroker, running
 from connectors.kraken.sandbox_faults import EDGE_STATUS, ERRORS, FAULTS
-from tests.connectors.kraken.caller import NOW, Caller, Clock
+from tests.connectors.kraken.caller import NOW, Caller
+from tests.connectors.standing import Clock
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from connectors.kraken.sandbox import KrakenBroker, running
-from tests.connectors.kraken.caller import NOW, Caller, Clock, ids
+from tests.connectors.kraken.caller import NOW, Caller, ids
+from tests.connectors.standing import Clock
 
 # -- a page at a time
 
