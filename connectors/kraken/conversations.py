@@ -1,35 +1,30 @@
-"""Kraken's protocols, top to bottom: pages newest first until they add up, or a report that is ordered and fetched."""
+"""Kraken's protocols, top to bottom: pages newest first until they add up, or a report that is ordered and fetched.
+
+Either way the ledger is asked for too, and a trade that it alone names is asked for by its id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from itertools import chain, count, repeat
 from math import floor
 from types import MappingProxyType
-from typing import TypeVar
 
 from connectors.checkup import Checkup, Finding, Level, of_clocks, of_error
-from connectors.errors import UNREACHABLE, ContractViolation, RateLimited, Rejected, Transient
+from connectors.errors import ContractViolation, Rejected, Transient
 from connectors.kraken import checkup, endpoints, exports, replies
-from connectors.kraken.budget import Budget, cost_of
+from connectors.kraken.asking import PAGE, Caller, calling, met
 from connectors.kraken.endpoints import TOKENISED, Credentials
-from connectors.wire import Call, Conversation, Exchanging, Pause, Progress, Request, Response, Window, ask
+from connectors.wire import Call, Conversation, Exchanging, Pause, Request, Response, Window
 
-PAGE = 50
-WALKED = MappingProxyType({"TradesHistory": "trades", "Ledgers": "ledger entries"})
-BACKOFFS = (2.0, 8.0, 30.0)  # the edge is often unwell for seconds; longer trouble, and no edge at all, is the runner's
-NONCE_TRIES = 3
-LONGEST_PAUSE = 60.0
-THROTTLE_TRIES = 5
 PUBLIC_PAUSE = 1.0
 POLLS = (5.0, 5.0, 10.0, 20.0)  # then every 30 s, for an hour in all
 LAST_POLL = 30.0
 PATIENCE = 3600.0
 EXPORT_LAG = 300.0  # how old a trade is before it must be in an export
-
-Answer = TypeVar("Answer")
+MOST_IDS = 20  # that Kraken looks up at once
+REFUSALS = (Rejected, ContractViolation)
 
 
 def windows(since: datetime, until: datetime) -> list[Window]:
@@ -46,7 +41,7 @@ def windows(since: datetime, until: datetime) -> list[Window]:
 
 def reference(credentials: Credentials, recent: Sequence[Call] = ()) -> Conversation:
     """Fetch how assets and pairs are named, in the old style and the new one, tokenised ones too."""
-    caller = yield from _caller(credentials, recent)
+    caller = yield from calling(credentials, recent)
     for request in (
         endpoints.assets(credentials),
         endpoints.assets(credentials, assetVersion="1"),
@@ -65,15 +60,16 @@ def reference(credentials: Credentials, recent: Sequence[Call] = ()) -> Conversa
 
 def pages(credentials: Credentials, window: Window, recent: Sequence[Call] = ()) -> Conversation:
     """Fetch the trades and ledger entries of one window page by page; each walk ends when its rows add up."""
-    caller = yield from _caller(credentials, recent)
+    caller = yield from calling(credentials, recent)
     start, end = caller.seconds(window)
-    yield from _walk(caller, endpoints.trades_history, start, end)
-    yield from _walk(caller, endpoints.ledgers, start, end)
+    listed = yield from _walk(caller, endpoints.trades_history, start, end)
+    booked = yield from _walk(caller, endpoints.ledgers, start, end)
+    yield from _confirm(caller, booked - listed)
 
 
 def export(credentials: Credentials, window: Window, recent: Sequence[Call] = ()) -> Conversation:
     """Order the reports of one window, fetch them when they are made, and compare them with the newest pages."""
-    caller = yield from _caller(credentials, recent)
+    caller = yield from calling(credentials, recent)
     start, end = caller.seconds(window)
     ordered_at = caller.now + caller.ahead
     orders = []
@@ -83,11 +79,14 @@ def export(credentials: Credentials, window: Window, recent: Sequence[Call] = ()
     fetched = {}
     for report, export_id in orders:
         yield from _until_made(caller, report, export_id)
-        fetched[report] = yield from caller.read(endpoints.retrieve_export(credentials, export_id), _export)
+        archive = yield from caller.read(endpoints.retrieve_export(credentials, export_id), _export)
+        fetched[report] = exports.rows_of(archive)
         yield from caller.read(endpoints.remove_export(credentials, export_id), _result)
     for report, question in REPORTS.items():
         page = yield from caller.read(question(credentials, start, end, 0), replies.read_page)
-        require_same(report, exports.rows_of(fetched[report]), page, ordered_at)
+        require_same(report, fetched[report], page, ordered_at)
+    listed = {row["txid"] for row in fetched["trades"]}
+    yield from _confirm(caller, replies.trades_named(fetched["ledgers"]) - listed)
 
 
 def check(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Checkup:
@@ -95,7 +94,7 @@ def check(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Ch
 
     Nothing is tried that could trade or move money, not even to see it refused.
     """
-    caller = yield from _met(credentials, recent)
+    caller = yield from met(credentials, recent)
     yield of_clocks("Kraken's", caller.ahead + floor(caller.now), caller.now)
     second = floor(caller.now + caller.ahead)
     for what, request in (
@@ -142,156 +141,73 @@ def require_same(report: str, exported: Sequence[Mapping[str, str]], page: repli
         )
 
 
-@dataclass(slots=True)
-class _Caller:
-    """Asks with one key: keeps the counter's balance, and knows which troubles to wait out."""
-
-    credentials: Credentials
-    budget: Budget
-    now: float  # seconds since 1970 by our clock, as of the last answer
-    ahead: float  # by how many seconds Kraken's clock is ahead of ours
-
-    def seconds(self, window: Window) -> tuple[int, int]:
-        """Give a window as Kraken's `(start, end]` in whole seconds, ending with this one at the latest.
-
-        What happens in the rest of this second may come or not; the next sync begins before it.
-        """
-        now = floor(self.now + self.ahead) + 1
-        start = floor(window.since.replace(tzinfo=UTC).timestamp()) - 1
-        return start, max(min(floor(window.until.replace(tzinfo=UTC).timestamp()), now), start + 1)
-
-    def read(self, request: Request, reader: Callable[[Response, str], Answer]) -> Exchanging[Answer]:
-        """Ask and read, inside the budget; short troubles are waited out, the others raised."""
-        troubles: Iterator[float] = iter(BACKOFFS)
-        nonces = throttles = 0
-        while True:
-            try:
-                return (yield from self.once(request, reader))
-            except Transient as trouble:
-                if trouble.code == replies.BAD_NONCE:
-                    nonces += 1
-                    if nonces >= NONCE_TRIES:
-                        raise Rejected(trouble.message, code=trouble.code, remedy=trouble.remedy) from trouble
-                    continue  # the next one is larger
-                seconds = next(troubles, None)
-                if seconds is None or trouble.code == UNREACHABLE:
-                    raise
-                yield from self.pause(seconds, "Kraken is unwell")
-            except RateLimited as limit:
-                throttles += 1
-                seconds = self._patience(limit)
-                if seconds > LONGEST_PAUSE or throttles >= THROTTLE_TRIES:
-                    raise RateLimited(
-                        limit.message, retry_after=seconds, code=limit.code, remedy=limit.remedy
-                    ) from limit
-                yield from self.pause(seconds, "Kraken asks for fewer requests")
-
-    def once(self, request: Request, reader: Callable[[Response, str], Answer]) -> Exchanging[Answer]:
-        """Ask and read, inside the budget; any trouble is raised."""
-        yield from self.pause(self.budget.at(self.now).wait_for(cost_of(request.endpoint)), "Kraken's rate counter")
-        return reader((yield from self._ask(request)), request.endpoint)
-
-    def _ask(self, request: Request) -> Exchanging[Response]:
-        try:
-            response = yield from ask(request)
-            self.now = max(self.now, response.answered_at.timestamp())
-        finally:
-            self.budget = self.budget.spent(cost_of(request.endpoint), self.now)
-        return response
-
-    def _patience(self, limit: RateLimited) -> float:
-        """Say how long to keep still after a refusal: as told, else until the counter is down to half."""
-        until = replies.throttled_until(limit)
-        if until is not None:
-            return max(until - (self.now + self.ahead), 1.0)
-        if limit.code.startswith(replies.TOO_MANY):
-            self.budget = self.budget.exhausted(self.now)
-            return max(self.budget.wait_for_half(), 5.0)
-        return limit.retry_after
-
-    def progress(self, endpoint: str, seen: int, of: int, offset: int) -> Progress:
-        """Say how far a walk has come, and how long what is left of it takes at the least."""
-        pages, pages_of = offset // PAGE + 1, max(-(-of // PAGE), offset // PAGE + 1)
-        counter = self.budget.at(self.now)
-        return Progress(
-            WALKED[endpoint],
-            seen,
-            of,
-            pages,
-            pages_of,
-            f"Kraken's rate counter at {counter.level:.0f} of {counter.ceiling:.0f}",
-            counter.wait_for((pages_of - pages) * cost_of(endpoint)),
-        )
-
-    def pause(self, seconds: float, why: str) -> Conversation:
-        """Wait, and know that time has passed."""
-        if seconds > 0:
-            yield Pause(seconds, why)
-            self.now += seconds
-
-
-def _caller(credentials: Credentials, recent: Sequence[Call]) -> Exchanging[_Caller]:
-    """Ask the time first: it costs nothing, says how far the clocks are apart, and when the counting begins."""
-    for seconds in BACKOFFS:
-        try:
-            return (yield from _met(credentials, recent))
-        except Transient as trouble:
-            if trouble.code == UNREACHABLE:
-                raise
-            yield Pause(seconds, "Kraken is unwell")
-    return (yield from _met(credentials, recent))
-
-
-def _met(credentials: Credentials, recent: Sequence[Call]) -> Exchanging[_Caller]:
-    response = yield from ask(endpoints.server_time(credentials))
-    theirs = replies.read_time(response)
-    ours = response.answered_at.timestamp()
-    return _Caller(credentials, Budget.of(credentials.tier, recent, ours), ours, theirs - floor(ours))
-
-
 def _walk(
-    caller: _Caller, question: Callable[[Credentials, int, int, int], Request], start: int, end: int
-) -> Conversation:
+    caller: Caller, question: Callable[[Credentials, int, int, int], Request], start: int, end: int
+) -> Exchanging[frozenset[str]]:
     """Walk the pages of `(start, end]`; once more if they do not add up, then each half of the window by itself.
 
     What fits on a page is not halved: there is no paging that could have lost rows, so it is the count that is wrong, and
-    smaller windows would be asked without end. What is lacking shows in the coverage.
+    smaller windows would be asked without end. What is lacking shows in the coverage. Gives the trades that were named.
     """
-    brought: set[str] = set()
+    rows, trades = frozenset[str](), frozenset[str]()
     for _ in range(2):
-        rows, adds_up = yield from _walked(caller, question, start, end)
+        brought, named, adds_up = yield from _walked(caller, question, start, end)
+        rows, trades = rows | brought, trades | named
         if adds_up:
-            return
-        brought |= rows
+            return trades
     middle = (start + end) // 2
-    if len(brought) >= PAGE and start < middle < end:
-        yield from _walk(caller, question, start, middle)
-        yield from _walk(caller, question, middle, end)
+    if len(rows) >= PAGE and start < middle < end:
+        trades |= yield from _walk(caller, question, start, middle)
+        trades |= yield from _walk(caller, question, middle, end)
+    return trades
 
 
 def _walked(
-    caller: _Caller, question: Callable[[Credentials, int, int, int], Request], start: int, end: int
-) -> Exchanging[tuple[set[str], bool]]:
-    """Walk the pages once. Gives the distinct rows, and whether they are as many as the last page counts."""
-    seen: set[str] = set()
+    caller: Caller, question: Callable[[Credentials, int, int, int], Request], start: int, end: int
+) -> Exchanging[tuple[set[str], set[str], bool]]:
+    """Walk the pages once. Gives the distinct rows, the trades they name, and whether as many came as the last page counts."""
+    seen, trades = set[str](), set[str]()
     for offset in count(step=PAGE):
         request = question(caller.credentials, start, end, offset)
         page = yield from caller.read(request, replies.read_page)
         is_known = seen.issuperset(page.rows)
         seen.update(page.rows)
+        trades.update(page.trades)
         if page.count:
             yield caller.progress(request.endpoint, len(seen), page.count, offset)
         if page.count is None:
             if len(page.rows) < PAGE:
-                return seen, True
+                return seen, trades, True
             if is_known:  # and so would be the next
                 raise ContractViolation(f"Kraken answered {request.endpoint} with the same page again.")
         elif not page.rows or offset + PAGE >= page.count:
-            return seen, len(seen) == page.count
+            return seen, trades, len(seen) == page.count
     raise AssertionError
 
 
-def _until_made(caller: _Caller, report: str, export_id: str) -> Conversation:
+def _confirm(caller: Caller, txids: Collection[str]) -> Conversation:
+    """Ask by their ids for trades that the ledger has and no list of trades, until Kraken knows none of those asked for."""
+    wanted = sorted(txids)
+    for first in range(0, len(wanted), MOST_IDS):
+        if not (yield from _are_known(caller, tuple(wanted[first : first + MOST_IDS]))):
+            return  # it is the question that Kraken does not take
+
+
+def _are_known(caller: Caller, txids: tuple[str, ...]) -> Exchanging[bool]:
+    """Look trades up, and where that is refused each half of them by itself: one unknown id may spoil it for the others."""
+    try:
+        yield from caller.read(endpoints.query_trades(caller.credentials, txids), _result)
+    except REFUSALS:
+        if len(txids) == 1:
+            return False
+        middle = len(txids) // 2
+        former = yield from _are_known(caller, txids[:middle])
+        latter = yield from _are_known(caller, txids[middle:])
+        return former or latter
+    return True
+
+
+def _until_made(caller: Caller, report: str, export_id: str) -> Conversation:
     """Poll until a report can be fetched."""
     waited = 0.0
     for seconds in chain(POLLS, repeat(LAST_POLL)):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
+from connectors.kraken.dialect import ABOUT_TRADES
 from connectors.wire import Response
 
 TOO_MANY = "EAPI:Rate limit exceeded"
@@ -91,6 +92,7 @@ ZIP = b"PK\x03\x04"
 
 _SPACED = re.compile(r"^([EW]\w+):\s+")
 _MOMENT = re.compile(r"\d{10,}")
+_TRADE = re.compile(r"T[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Page:
 
     rows: Mapping[str, float]  # each row's id, and its time in seconds since 1970
     count: int | None
+    trades: frozenset[str]  # the ids of the trades that the rows are, or are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,14 @@ def read_page(response: Response, endpoint: str) -> Page:
         raise ContractViolation(f"Kraken's answer to {endpoint} holds no rows.")
     count = result.get("count")
     moments = {row_id: float(row.get("time") or 0) for row_id, row in rows.items()}
-    return Page(moments, int(count) if count is not None else None)
+    trades = frozenset(rows) if endpoint == "TradesHistory" else trades_named(rows.values())
+    return Page(moments, int(count) if count is not None else None, trades)
+
+
+def trades_named(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Give the ids of the trades that ledger entries are about."""
+    about = (str(entry.get("refid")) for entry in entries if str(entry.get("type")).lower() in ABOUT_TRADES)
+    return frozenset(ref_id for ref_id in about if _TRADE.fullmatch(ref_id))
 
 
 def read_time(response: Response) -> float:

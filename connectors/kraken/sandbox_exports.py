@@ -20,6 +20,7 @@ from string import ascii_uppercase
 
 from connectors.kraken.sandbox_account import NO_POSITION, Account, Entry, Row, Timeline, Trade
 from connectors.kraken.sandbox_faults import Faults, Refused
+from connectors.kraken.sandbox_history import HIDDEN_EVERY
 from connectors.kraken.sandbox_market import CURRENCY, TOKENIZED
 from connectors.kraken.sandbox_wire import EPOCH, TICKS, Exact, fixed, moment_of, ticks
 
@@ -183,8 +184,10 @@ class Exports:
                 yield self._ledger_line(entry)
             return
         trades = self.account.consolidated if self.grain == "consolidated" else self.account.trades
+        hides = self.faults.strikes("export_hides_trades", "RetrieveExport")
         for trade in _between(trades, export):
-            yield self._trade_line(trade)
+            if not hides or (trades.place(trade.id) or 0) % HIDDEN_EVERY:
+                yield self._trade_line(trade)
 
     def _trade_line(self, trade: Trade) -> dict[str, str]:
         pair, opened = trade.pair, trade.opened

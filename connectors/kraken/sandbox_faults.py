@@ -61,6 +61,7 @@ FAULTS = {
     "old_fields": "trades lack `trade_id`, `maker`, `leverage` and `aclass`, as older replies do",
     "late": "a row shows only `late_seconds` after its time",
     "export_stuck": "an export is never Processed",
+    "export_hides_trades": "an export of trades lacks one in 17, those that `hidden` leaves out of pages",
     "export_short": "an export lacks its last row in ten",
     "zip_bomb": "RetrieveExport's zip grows to `bomb_megabytes` when unpacked",
     "zip_traversal": "RetrieveExport's zip holds a member whose name climbs out of its folder",

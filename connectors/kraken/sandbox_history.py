@@ -21,7 +21,7 @@ from connectors.kraken.sandbox_wire import TICKS, fixed, seconds_text, ticks
 
 PAGE = 50
 MOST_IDS = 20
-WITHHELD_EVERY = 17
+HIDDEN_EVERY = 17
 TRADE_TYPES = {"all", "any position", "closed position", "closing position", "no position"}
 LEDGER_TYPES = {
     "all", "trade", "deposit", "withdrawal", "transfer", "margin", "adjustment", "rollover", "credit", "settled",
@@ -170,9 +170,9 @@ class Archive:
             places: range | list[int] = range(high - 1 - offset, max(low, high - offset - PAGE) - 1, -1)
         else:
             shown = [p for p in range(high - 1, low - 1, -1) if fits is None or fits(rows.rows[p])]
-            shown = [p for p in shown if p % WITHHELD_EVERY] if hidden else shown
+            shown = [p for p in shown if p % HIDDEN_EVERY] if hidden else shown
             count, places = len(shown), shown[offset : offset + PAGE]
-        page = [rows.rows[p] for p in places if p % WITHHELD_EVERY or not withheld]
+        page = [rows.rows[p] for p in places if p % HIDDEN_EVERY or not withheld]
         if self.faults.strikes("shuffled", method):
             page.sort(key=lambda row: row.id[::-1])
         if offset and self.faults.strikes("early_empty_page", method):

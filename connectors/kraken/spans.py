@@ -24,24 +24,41 @@ def told_in_full(answers: Sequence[Answer]) -> pl.DataFrame:
     """Give a row a window that was asked for (`STATEMENT`); without dates where its rows do not add up.
 
     Times are fractional and windows whole seconds, `(start, end]`: what is told of one joins what is told of the next. A
-    saved page tells no window, but it may show that there is more than it holds.
+    saved page tells no window, but it may show that there is more than it holds. A trade that had to be asked for by its id
+    is one of its window.
     """
+    by_id = [answer for answer in answers if answer.endpoint == "QueryTrades"]
     asked: dict[tuple[str, ...], list[Answer]] = {}
     for answer in answers:
         if answer.endpoint in (*INSIDE, *EXPORTS):
             window = (answer.params.get("start", ""), answer.params.get("end", ""))
             asked.setdefault((answer.endpoint, answer.account, *window), []).append(answer)
-    rows = [_row(told, *_counted(told)) for told in asked.values()]
+    rows = [_row(told, *_counted(told, by_id)) for told in asked.values()]
     return pl.DataFrame([row for row in rows if row], schema=STATEMENT)
 
 
-def _counted(told: Sequence[Answer]) -> tuple[int, int | None]:
+def _counted(told: Sequence[Answer], by_id: Sequence[Answer]) -> tuple[int, int | None]:
     """Count the distinct rows of a window's pages; and give what the last page says there are."""
     if told[-1].endpoint in EXPORTS:
         text = exports.unpacked(told[-1].reply.body)
         return sum(bool(line.strip()) for line in text.split(b"\n")) - 1, None
     count = told[-1].result.get("count")
-    return len(set().union(*(answer.rows for answer in told))), int(count) if count is not None else None
+    listed = frozenset[str]().union(*(answer.rows for answer in told))
+    if count is None or int(count) == len(listed) or told[-1].endpoint != "TradesHistory":
+        return len(listed), int(count) if count is not None else None
+    return len(listed.union(*(_within(answer, told[-1]) for answer in by_id))), int(count)
+
+
+def _within(looked_up: Answer, page: Answer) -> set[str]:
+    """Give which of the trades that were looked up belong to a page's account and window."""
+    start, end = (float(page.params.get(name) or "nan") for name in ("start", "end"))  # a saved page tells no window
+    if looked_up.account != page.account:
+        return set()
+    return {txid for txid, row in looked_up.rows.items() if start < float(_time_of(row)) <= end}
+
+
+def _time_of(row: Any) -> str:
+    return str((row.get("time") if isinstance(row, dict) else row.time) or 0)
 
 
 def _row(told: Sequence[Answer], row_count: int, broker_count: int | None) -> dict[str, Any] | None:

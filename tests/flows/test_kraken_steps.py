@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
@@ -144,6 +144,30 @@ def test_pages_that_do_not_add_up_are_walked_again(fault: str, tmp_path: Path) -
             assert at.ask(window).error is None
             at.load(at.fetched[-1])
         assert at.executions() == at.book(until)
+
+
+@pytest.mark.parametrize("way", [Way.PAGES, Way.EXPORT])
+def test_a_trade_that_only_the_ledger_names_is_asked_for_by_its_id(way: Way, tmp_path: Path) -> None:
+    with desk(tmp_path, trades=900, years=1) as at:
+        at.bring()
+        until, window = at.now, Window(at.now - timedelta(days=300), at.now)
+        at.broker.faults.on("hidden", at="TradesHistory")
+        at.broker.faults.on("export_hides_trades")
+        at.bring(window, way)
+        asked = [call for call in at.broker.log if call.method == "QueryTrades"]
+        assert 1 <= len(asked) <= 4
+        since = window.since.replace(tzinfo=UTC)
+        book = {exec_id: trade for exec_id, trade in at.book(until).items() if trade["time"] > since}
+        assert roughly(at.executions()) == roughly(book)
+        with db.writer(at.home) as con:
+            assert con.execute("select count(*) from fills where status = 'provisional'").fetchone() == (0,)
+            assert con.execute("select count(*) from gaps").fetchone() == (0,)
+
+
+def test_nothing_is_asked_for_by_its_id_where_the_lists_are_whole(tmp_path: Path) -> None:
+    with desk(tmp_path, trades=900, years=1) as at:
+        at.bring(at.everything())
+        assert "QueryTrades" not in {call.method for call in at.broker.log}
 
 
 @pytest.mark.parametrize("fault", ["early_empty_page", "count_too_small", "count_too_large"])

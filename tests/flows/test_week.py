@@ -79,9 +79,10 @@ PORTAL_TROUBLE = (
 KRAKEN_TROUBLE = (
     "rate_limit_exceeded throttled unavailable busy deadline_elapsed internal_error database_error invalid_nonce "
     "temporary_lockout too_many_requests permission_denied auth_failed unknown_error http_502 http_504 http_520 "
-    "html_page empty_body truncated_json warning count_too_small count_too_large early_empty_page withheld shuffled "
+    "html_page empty_body truncated_json warning count_too_small count_too_large early_empty_page withheld hidden shuffled "
     "old_fields late"
 ).split()
+STRIKES_AT = {"hidden": "TradesHistory"}  # of what the ledger hides and does not count nobody can know
 
 
 @dataclass
@@ -157,7 +158,7 @@ class Week:
                 self._over.append((ends, lambda: self.gateway.faults.off(name)))
             case "kraken":
                 name = self.chance.choice(KRAKEN_TROUBLE)
-                self.kraken.faults.on(name, after=self.chance.randint(0, 3))
+                self.kraken.faults.on(name, at=STRIKES_AT.get(name), after=self.chance.randint(0, 3))
                 self._over.append((ends, lambda: self.kraken.faults.off(name)))
             case "session":
                 name = self.chance.choice(("tws_logs_in", "log_out"))

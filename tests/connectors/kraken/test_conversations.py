@@ -1,0 +1,103 @@
+"""Kraken's conversations with answers that no sandbox gives: they end, and ask no more than there is to be had."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from connectors.connector import Reply
+from connectors.errors import ContractViolation
+from connectors.kraken.endpoints import Credentials
+from connectors.kraken.sandbox import API_KEY, API_SECRET
+from connectors.registry import connector
+from connectors.wire import Request, Response, Window
+
+KRAKEN = connector("kraken")
+NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
+NOW = int(NOON.timestamp())
+WINDOW = Window(datetime(2026, 3, 1), datetime(2026, 3, 5))
+TRADED = 1772600000.5
+TRADE = {"pair": "XXBTZUSD", "time": TRADED, "type": "buy", "price": "1", "cost": "1", "fee": "0", "vol": "1"}
+ENTRY = {"type": "trade", "time": TRADED, "asset": "XXBT", "amount": "1", "fee": "0", "balance": "1"}
+IDS = [f"T{number:05}-AAAAA-AAAAAA" for number in range(50)]
+Answers = Mapping[str, Callable[[Mapping[str, str]], Any]]
+
+
+def asked(answers: Answers, most: int = 100) -> list[Request]:
+    """Answer a conversation of pages to its end; gives what it asked."""
+    conversation = KRAKEN.backfill(Credentials(API_KEY, API_SECRET), WINDOW, [])
+    requests: list[Request] = []
+    step, answer = next(conversation), None
+    while len(requests) < most:
+        if isinstance(step, Request):
+            requests.append(step)
+            said: Answers = {"Time": lambda _: {"unixtime": NOW}, **answers}
+            answer = Response(200, {}, json.dumps(_envelope(said[step.endpoint](step.params))).encode(), NOON)
+        try:
+            step, answer = conversation.send(answer), None
+        except StopIteration:
+            return requests
+    message = f"still asking after {most} requests"
+    raise AssertionError(message)
+
+
+def _envelope(said: object) -> dict[str, object]:
+    return {"error": [said], "result": {}} if isinstance(said, str) else {"error": [], "result": said}
+
+
+def test_the_same_page_again_is_no_further_page() -> None:
+    with pytest.raises(ContractViolation, match="answered TradesHistory with the same page again"):
+        asked({"TradesHistory": lambda _: {"trades": dict.fromkeys(IDS, TRADE)}}, most=20)
+
+
+def booked_only(known: Sequence[str]) -> list[list[str]]:
+    """Give which ids are looked up, where the ledger names fifty trades that no list has, and only some are known."""
+    entries = {f"L{place:05}-AAAAA-AAAAAA": ENTRY | {"refid": txid} for place, txid in enumerate(IDS)}
+
+    def looked_up(params: Mapping[str, str]) -> Any:
+        wanted = params["txid"].split(",")
+        return dict.fromkeys(wanted, TRADE) if set(wanted) <= set(known) else "EGeneral:Invalid arguments:txid"
+
+    answers: Answers = {
+        "TradesHistory": lambda _: {"trades": {}, "count": 0},
+        "Ledgers": lambda _: {"ledger": entries, "count": 50},
+        "QueryTrades": looked_up,
+    }
+    return [request.params["txid"].split(",") for request in asked(answers) if request.endpoint == "QueryTrades"]
+
+
+def test_what_the_ledger_alone_names_is_looked_up_twenty_at_once() -> None:
+    assert booked_only(known=IDS) == [IDS[:20], IDS[20:40], IDS[40:]]
+
+
+def test_an_unknown_id_does_not_spoil_it_for_the_others() -> None:
+    known = [txid for txid in IDS if txid != IDS[7]]
+    tried = booked_only(known)
+    answered = [txid for ids in tried if IDS[7] not in ids for txid in ids]
+    assert sorted(answered) == known
+    assert len(tried) <= 3 + 2 * 5
+
+
+def test_nothing_more_is_looked_up_where_nothing_is_known() -> None:
+    tried = booked_only(known=[])
+    assert {txid for ids in tried for txid in ids} == set(IDS[:20])
+
+
+def test_a_trade_that_was_looked_up_counts_in_its_window() -> None:
+    def reply(endpoint: str, params: Mapping[str, str], result: object) -> Reply:
+        body = json.dumps({"error": [], "result": result}).encode()
+        return Reply(f"x-{endpoint}", endpoint, body, NOON, "main", params, is_live=True)
+
+    window = {"start": str(int(TRADED) - 60), "end": str(int(TRADED) + 60), "ofs": "0"}
+    page = reply("TradesHistory", window, {"trades": {IDS[0]: TRADE}, "count": 2})
+    inside = reply("QueryTrades", {"txid": IDS[1]}, {IDS[1]: TRADE})
+    outside = reply("QueryTrades", {"txid": IDS[1]}, {IDS[1]: TRADE | {"time": TRADED + 3600}})
+    told = [
+        KRAKEN.normalize(replies).statements.select("row_count", "broker_count", "returned_since").row(0)
+        for replies in ([page], [page, outside], [page, inside])
+    ]
+    assert [(rows, of, since is not None) for rows, of, since in told] == [(1, 2, False), (1, 2, False), (2, 2, True)]
