@@ -89,6 +89,7 @@ class Connector:
     )  # what files of this broker are called, where nobody says whose they are
     is_one_at_a_time: bool = False  # a key takes one conversation at a time, whatever connections share it
     each_reply_stands: bool = False  # a reply is whole by itself, even in a conversation that failed
+    compared_endpoints: frozenset[str] = frozenset()  # except these: compared at the end, and not believed before it
     overlap: timedelta = timedelta(0)  # how far behind the last answer a sync begins: what is told late
     is_open_always: bool = False  # trades on weekends too: no day without an answer is one without trades
     fresh_within: timedelta | None = None  # how old its newest answer may be; None: it tells whole days, a day later

@@ -201,7 +201,7 @@ def _stack(frames: Sequence[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFra
 
 
 PLAIN_DECIMAL = r"^-?[0-9]{1,16}(\.[0-9]{1,12})?$"
-GROUPED_DECIMAL = re.compile(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$")
+GROUPED_DECIMAL = re.compile(r"^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?$")
 ANY_DECIMAL = re.compile(r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$")
 INTEGER_DIGITS = 16
 DECIMALS = 12

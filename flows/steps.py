@@ -58,7 +58,9 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         stands = verdict in (OK, INTERRUPTED) or (
             broker.each_reply_stands and not verdict.startswith(ContractViolation.__name__)
         )
-        whole = exchanges if stands and not header.get("is_check") else []
+        unproved = frozenset() if verdict == OK else broker.compared_endpoints
+        believed = [row for row in exchanges if row.row["endpoint"] not in unproved]
+        whole = believed if stands and not header.get("is_check") else []
         try:
             said = broker.normalize([*context, *_replies(whole, header)])
         except ConnectorError as exc:

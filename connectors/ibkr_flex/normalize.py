@@ -125,7 +125,8 @@ def _classified(rows: pl.DataFrame) -> pl.DataFrame:
     """Say what each row is (`exec_type`), which side it is about, and what it points at."""
     kind = pl.col("transactionType").fill_null("")
     printed = pl.col("buySell").fill_null("")
-    cancels = kind.str.ends_with("Cancel") | printed.str.contains("(Ca.)", literal=True)
+    codes = pl.col("notes").fill_null("").str.split(";")
+    cancels = kind.str.ends_with("Cancel") | printed.str.contains("(Ca.)", literal=True) | codes.list.contains("Ca")
     side = printed.str.extract(r"^(BUY|SELL)\b", 1)
     by_sign = pl.when(pl.col("quantity") > 0).then(pl.lit("BUY")).when(pl.col("quantity") < 0).then(pl.lit("SELL"))
     opposite = by_sign.replace_strict({"BUY": "SELL", "SELL": "BUY"}, default=None, return_dtype=pl.String)

@@ -26,6 +26,7 @@ CONNECTOR = Connector(
     file_suffixes=frozenset({".csv", ".tsv", ".zip", ".json"}),
     is_one_at_a_time=True,
     each_reply_stands=True,
+    compared_endpoints=frozenset({"RetrieveExport"}),
     overlap=timedelta(hours=1),
     is_open_always=True,
     fresh_within=timedelta(hours=1),

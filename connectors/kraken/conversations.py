@@ -24,7 +24,6 @@ LAST_POLL = 30.0
 PATIENCE = 3600.0
 EXPORT_LAG = 300.0  # how old a trade is before it must be in an export
 MOST_IDS = 20  # that Kraken looks up at once
-REFUSALS = (Rejected, ContractViolation)
 
 
 def windows(since: datetime, until: datetime) -> list[Window]:
@@ -86,7 +85,12 @@ def export(credentials: Credentials, window: Window, recent: Sequence[Call] = ()
         page = yield from caller.read(question(credentials, start, end, 0), replies.read_page)
         require_same(report, fetched[report], page, ordered_at)
     listed = {row["txid"] for row in fetched["trades"]}
-    yield from _confirm(caller, replies.trades_named(fetched["ledgers"]) - listed)
+    if not (yield from _confirm(caller, replies.trades_named(fetched["ledgers"]) - listed)):
+        raise ContractViolation(
+            "Kraken's export of ledger entries names trades that its export of trades lacks.",
+            code=replies.GRAIN,
+            remedy=BY_PAGES,
+        )
 
 
 def check(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Checkup:
@@ -116,6 +120,7 @@ def check(credentials: Credentials, recent: Sequence[Call], now: datetime) -> Ch
         yield from checkup.of_key(info, now)
 
 
+BY_PAGES = "Fetch this history by pages: fillhouse backfill --via pages."
 REPORTS: Mapping[str, Callable[[Credentials, int, int, int], Request]] = MappingProxyType(
     {"trades": endpoints.trades_history, "ledgers": endpoints.ledgers}
 )
@@ -137,7 +142,7 @@ def require_same(report: str, exported: Sequence[Mapping[str, str]], page: repli
             f"Kraken's export tells {len(exported)} {report} where it counts {page.count}, and lacks {len(missing)} of the "
             f"{len(page.rows)} on the newest page.",
             code=replies.GRAIN,
-            remedy="Fetch this history by pages: fillhouse backfill --via pages.",
+            remedy=BY_PAGES,
         )
 
 
@@ -185,25 +190,43 @@ def _walked(
     raise AssertionError
 
 
-def _confirm(caller: Caller, txids: Collection[str]) -> Conversation:
-    """Ask by their ids for trades that the ledger has and no list of trades, until Kraken knows none of those asked for."""
+def _confirm(caller: Caller, txids: Collection[str]) -> Exchanging[bool]:
+    """Ask by their ids for trades that the ledger has and no list of trades. Tells whether each was answered for.
+
+    A refusal of many is looked into: one unknown id may spoil it for the others. Where that brought nothing, the next
+    refusal is taken as it is, so that a Kraken that refuses them all is not asked for each.
+    """
     wanted = sorted(txids)
+    is_answered = is_worth_it = True
     for first in range(0, len(wanted), MOST_IDS):
-        if not (yield from _are_known(caller, tuple(wanted[first : first + MOST_IDS]))):
-            return  # it is the question that Kraken does not take
+        batch = tuple(wanted[first : first + MOST_IDS])
+        if is_worth_it:
+            is_worth_it = yield from _are_any_known(caller, batch)
+        else:
+            is_worth_it = yield from _looked_up(caller, batch)
+            is_answered &= is_worth_it
+    return is_answered
 
 
-def _are_known(caller: Caller, txids: tuple[str, ...]) -> Exchanging[bool]:
-    """Look trades up, and where that is refused each half of them by itself: one unknown id may spoil it for the others."""
+def _are_any_known(caller: Caller, txids: tuple[str, ...]) -> Exchanging[bool]:
+    """Look trades up, and where that is refused each half of them by itself."""
+    if (yield from _looked_up(caller, txids)):
+        return True
+    if len(txids) == 1:
+        return False
+    middle = len(txids) // 2
+    former = yield from _are_any_known(caller, txids[:middle])
+    latter = yield from _are_any_known(caller, txids[middle:])
+    return former or latter
+
+
+def _looked_up(caller: Caller, txids: tuple[str, ...]) -> Exchanging[bool]:
     try:
         yield from caller.read(endpoints.query_trades(caller.credentials, txids), _result)
-    except REFUSALS:
-        if len(txids) == 1:
-            return False
-        middle = len(txids) // 2
-        former = yield from _are_known(caller, txids[:middle])
-        latter = yield from _are_known(caller, txids[middle:])
-        return former or latter
+    except (Rejected, ContractViolation) as refusal:
+        if not replies.is_about_the_question(refusal):
+            raise
+        return False
     return True
 
 

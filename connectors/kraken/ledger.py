@@ -70,6 +70,18 @@ def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataF
     )
 
 
+def unlisted(entries: pl.DataFrame, trades: pl.DataFrame) -> pl.DataFrame:
+    """Give `account`, `exec_id` and `entry_time` of the trades that entries name and no list of trades has (`txid`)."""
+    named = entries.filter(pl.col("entry_type").is_in(dialect.ABOUT_TRADES), pl.col("exec_id").is_not_null())
+    listed = trades.select("account", exec_id="txid")
+    return (
+        named.join(listed, on=OF_ONE, how="anti")
+        .filter(pl.col("exec_id").str.contains(f"^{dialect.TRADE_ID}$"))
+        .select("account", "exec_id", "entry_time")
+        .unique(OF_ONE)
+    )
+
+
 def _own_words() -> pl.Expr:
     """Name an entry that is not booked yet, and has no id, by what it says."""
     words = ("refid", "type", "subtype", "asset", "time", "amount")

@@ -19,7 +19,7 @@ from connectors.errors import ConnectorError, ContractViolation
 from connectors.kraken import exports
 from connectors.kraken.dialect import DEFAULT_ACCOUNT, EXPORT, EXPORT_RANK, REST, REST_RANK
 from connectors.kraken.pages import INSIDE, result_of_page
-from connectors.kraken.replies import ZIP, result_of_body
+from connectors.kraken.replies import ZIP, is_about_the_question, result_of_body
 
 TRADE_TEXT = (
     "txid", "ordertxid", "postxid", "pair", "aclass", "time", "type", "ordertype", "price", "cost", "fee", "vol", "margin",
@@ -73,15 +73,22 @@ def answers_in(replies: Sequence[Reply]) -> list[Answer]:
             if reply.body.startswith(ZIP):
                 found.append(Answer(reply, exports.kind_of(reply.body), ordered.get(reply.params.get("id"), {})))
         else:
-            with suppress(ConnectorError):
-                result = result_of_page(reply.body, reply.endpoint)
-                if result is None:
-                    result = result_of_body(reply.body, reply.endpoint)
-                if reply.endpoint == "AddExport":  # it says which window the report is about
-                    ordered[result["id"]] = {"start": reply.params["starttm"], "end": reply.params["endtm"]}
-                elif reply.endpoint in DATA:
-                    found.append(Answer(reply, reply.endpoint, reply.params, result))
+            result = _result_of(reply)
+            if result is not None and reply.endpoint == "AddExport":  # it says which window the report is about
+                ordered[result["id"]] = {"start": reply.params["starttm"], "end": reply.params["endtm"]}
+            elif result is not None and reply.endpoint in DATA:
+                found.append(Answer(reply, reply.endpoint, reply.params, result))
     return found
+
+
+def _result_of(reply: Reply) -> Any:
+    """Give the result of a reply; None for an error or a page, nothing for an id that Kraken does not know."""
+    try:
+        result = result_of_page(reply.body, reply.endpoint)
+        return result_of_body(reply.body, reply.endpoint) if result is None else result
+    except ConnectorError as error:
+        is_one = "," not in reply.params.get("txid", ",")
+        return {} if is_one and is_about_the_question(error) else None
 
 
 DATA = ("TradesHistory", "QueryTrades", "Ledgers", "QueryLedgers", "Assets", "AssetPairs")

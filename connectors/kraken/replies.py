@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
-from connectors.kraken.dialect import ABOUT_TRADES
+from connectors.kraken.dialect import ABOUT_TRADES, TRADE_ID
 from connectors.wire import Response
 
 TOO_MANY = "EAPI:Rate limit exceeded"
@@ -92,7 +92,6 @@ ZIP = b"PK\x03\x04"
 
 _SPACED = re.compile(r"^([EW]\w+):\s+")
 _MOMENT = re.compile(r"\d{10,}")
-_TRADE = re.compile(r"T[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +179,11 @@ def error_of(text: str, endpoint: str) -> ConnectorError:
     return kind(message, code=code, remedy=remedy)
 
 
+def is_about_the_question(error: ConnectorError) -> bool:
+    """Tell whether Kraken does not know what it was asked about, rather than being unwell or refusing who asks."""
+    return isinstance(error, ContractViolation) or error.code in ("EQuery:", "EGeneral:Invalid arguments")
+
+
 def throttled_until(error: RateLimited) -> float | None:
     """Give the moment (seconds since 1970, Kraken's clock) that a throttled key is told to wait for, if it is told one."""
     moment = _MOMENT.search(error.code) if error.code.startswith(THROTTLED) else None
@@ -201,7 +205,7 @@ def read_page(response: Response, endpoint: str) -> Page:
 def trades_named(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Give the ids of the trades that ledger entries are about."""
     about = (str(entry.get("refid")) for entry in entries if str(entry.get("type")).lower() in ABOUT_TRADES)
-    return frozenset(ref_id for ref_id in about if _TRADE.fullmatch(ref_id))
+    return frozenset(ref_id for ref_id in about if re.fullmatch(TRADE_ID, ref_id))
 
 
 def read_time(response: Response) -> float:

@@ -20,45 +20,51 @@ CHANNELS = {
 }
 
 
-def told_in_full(answers: Sequence[Answer]) -> pl.DataFrame:
+def told_in_full(answers: Sequence[Answer], unlisted: pl.DataFrame) -> pl.DataFrame:
     """Give a row a window that was asked for (`STATEMENT`); without dates where its rows do not add up.
 
     Times are fractional and windows whole seconds, `(start, end]`: what is told of one joins what is told of the next. A
     saved page tells no window, but it may show that there is more than it holds. A trade that had to be asked for by its id
-    is one of its window.
+    is one of its window; so is one of those that the ledger names and no answer tells (`account`, `exec_id`,
+    `entry_time`), unless Kraken says that it does not know it.
     """
-    by_id = [answer for answer in answers if answer.endpoint == "QueryTrades"]
     asked: dict[tuple[str, ...], list[Answer]] = {}
     for answer in answers:
         if answer.endpoint in (*INSIDE, *EXPORTS):
             window = (answer.params.get("start", ""), answer.params.get("end", ""))
             asked.setdefault((answer.endpoint, answer.account, *window), []).append(answer)
-    rows = [_row(told, *_counted(told, by_id)) for told in asked.values()]
+    by_id = [answer for answer in answers if answer.endpoint == "QueryTrades"]
+    answered_for = {txid for answer in by_id for txid in answer.params.get("txid", "").split(",")}
+    owed = unlisted.filter(~pl.col("exec_id").is_in(answered_for))
+    rows = [_row(told, *_counted(told, by_id, owed)) for told in asked.values()]
     return pl.DataFrame([row for row in rows if row], schema=STATEMENT)
 
 
-def _counted(told: Sequence[Answer], by_id: Sequence[Answer]) -> tuple[int, int | None]:
-    """Count the distinct rows of a window's pages; and give what the last page says there are."""
-    if told[-1].endpoint in EXPORTS:
-        text = exports.unpacked(told[-1].reply.body)
+def _counted(told: Sequence[Answer], by_id: Sequence[Answer], owed: pl.DataFrame) -> tuple[int, int | None]:
+    """Count the distinct rows of a window; and give how many there are, as the last page counts and the ledger knows."""
+    last = told[-1]
+    if last.endpoint in EXPORTS:
+        text = exports.unpacked(last.reply.body)
         return sum(bool(line.strip()) for line in text.split(b"\n")) - 1, None
-    count = told[-1].result.get("count")
-    listed = frozenset[str]().union(*(answer.rows for answer in told))
-    if count is None or int(count) == len(listed) or told[-1].endpoint != "TradesHistory":
-        return len(listed), int(count) if count is not None else None
-    return len(listed.union(*(_within(answer, told[-1]) for answer in by_id))), int(count)
+    rows = frozenset[str]().union(*(answer.rows for answer in told))
+    broker_count = last.result.get("count")
+    count = len(rows) if broker_count is None else int(broker_count)
+    if last.endpoint != "TradesHistory" or "start" not in last.params:
+        return len(rows), None if broker_count is None else count
+    if count != len(rows):
+        rows = rows.union(*(_within(answer, last) for answer in by_id))
+    start, end = (_moment(last.params[name]) for name in ("start", "end"))
+    missing = owed.filter(pl.col("account") == last.account, pl.col("entry_time") > start, pl.col("entry_time") <= end)
+    return len(rows), count + missing.height
 
 
 def _within(looked_up: Answer, page: Answer) -> set[str]:
     """Give which of the trades that were looked up belong to a page's account and window."""
-    start, end = (float(page.params.get(name) or "nan") for name in ("start", "end"))  # a saved page tells no window
     if looked_up.account != page.account:
         return set()
-    return {txid for txid, row in looked_up.rows.items() if start < float(_time_of(row)) <= end}
-
-
-def _time_of(row: Any) -> str:
-    return str((row.get("time") if isinstance(row, dict) else row.time) or 0)
+    start, end = (int(page.params[name]) for name in ("start", "end"))
+    times = {txid: row.get("time") if isinstance(row, dict) else row.time for txid, row in looked_up.rows.items()}
+    return {txid for txid, time in times.items() if start < float(time or 0) <= end}
 
 
 def _row(told: Sequence[Answer], row_count: int, broker_count: int | None) -> dict[str, Any] | None:

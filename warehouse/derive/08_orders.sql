@@ -1,4 +1,5 @@
 -- An order that two channels split differently, into the same quantity: the better channel's rows replace all of the other's.
+-- They must tell of the same time, to the second: of an order that is filled in two halves each channel may know but one.
 
 insert into twins
 with open_rows as (
@@ -23,6 +24,8 @@ orders as (
         source,
         source_rank,
         sum(last_qty) as last_qty,
+        date_trunc('second', min(transact_time)) as began,
+        date_trunc('second', max(transact_time)) as ended,
         arg_min(row_hash, (row_order, row_hash)) as first_hash
     from open_rows
     group by all
@@ -42,4 +45,6 @@ inner join orders as better
     and better.side = lesser.side
     and better.last_qty = lesser.last_qty
     and better.source_rank > lesser.source_rank
+    and better.began <= lesser.ended
+    and lesser.began <= better.ended
 qualify row_number() over (partition by open_rows.row_hash, open_rows.source order by better.source_rank desc) = 1;

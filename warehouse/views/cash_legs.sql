@@ -1,4 +1,5 @@
--- The cash that each execution moves, by currency. FX moves both its assets; futures and CFDs move none but fees.
+-- The cash that each execution moves, by currency. FX moves both its assets; futures and CFDs move none but fees, and so does
+-- what Kraken trades on margin: its profit is what the ledger books, unless the position is settled.
 create or replace view cash_legs as
 select
     traded.broker,
@@ -12,9 +13,10 @@ select
     'trade' as kind,
     traded.currency,
     traded.gross_trade_amt as amount
-from execution_rows as traded
+from executions as traded
 where traded.gross_trade_amt is not null
     and coalesce(traded.security_type, '') not in ('FUT', 'CFD', 'FXCFD')
+    and (traded.exec_type = 'BOOK' or traded.position_id is null)
 union all
 select
     traded.broker,
@@ -28,10 +30,30 @@ select
     'trade' as kind,
     instrument.base_asset as currency,
     traded.signed_qty as amount
-from execution_rows as traded
+from executions as traded
 inner join instruments as instrument using (instrument_id)
 where traded.security_type = 'CASH'
     and instrument.base_asset is not null
+    and (traded.exec_type = 'BOOK' or traded.position_id is null)
+union all
+select
+    closed.broker,
+    closed.account,
+    closed.row_key,
+    closed.exec_type,
+    closed.symbol,
+    closed.security_type,
+    closed.book_date,
+    closed.report_date,
+    'profit' as kind,
+    booked.asset as currency,
+    booked.amount
+from executions as closed
+inner join ledger_entries as booked using (broker, account, exec_id)
+where closed.exec_type <> 'BOOK'
+    and booked.fee_kind = 'margin'
+    and booked.status = 'booked'
+    and booked.amount <> 0
 union all
 select
     taxed.broker,
@@ -45,7 +67,7 @@ select
     'tax' as kind,
     taxed.currency,
     taxed.taxes as amount
-from execution_rows as taxed
+from executions as taxed
 where taxed.taxes <> 0
 union all
 select
@@ -69,5 +91,5 @@ from (
                 case when commission is not null then [{'asset': comm_currency, 'amount': commission, 'kind': 'trade'}] end
             )
         ) as entry
-    from execution_rows
+    from executions
 ) as charged;

@@ -100,6 +100,19 @@ group by
     account
 union all
 select
+    'ledger_differs' as kind,
+    'warning' as severity,
+    broker as connection,
+    count(*) || ' executions of ' || account || ' moved something else in the ledger, such as ' || min(exec_id) as what,
+    min(transact_time) as since,
+    'Compare the rows of ledger_reconciliation that differ with the broker''s own screen' as remedy
+from ledger_reconciliation
+where finding = 'differs'
+group by
+    broker,
+    account
+union all
+select
     'fee_currency_unknown' as kind,
     'warning' as severity,
     broker as connection,

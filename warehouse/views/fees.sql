@@ -22,4 +22,5 @@ from (
             )
         ) as entry
     from execution_rows
+    where status <> 'unconfirmed'
 ) as charged;

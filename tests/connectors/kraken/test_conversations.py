@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.connector import Reply
-from connectors.errors import ContractViolation
+from connectors.errors import ConnectorError, ContractViolation
 from connectors.kraken.endpoints import Credentials
 from connectors.kraken.sandbox import API_KEY, API_SECRET
 from connectors.registry import connector
@@ -82,22 +82,62 @@ def test_an_unknown_id_does_not_spoil_it_for_the_others() -> None:
     assert len(tried) <= 3 + 2 * 5
 
 
-def test_nothing_more_is_looked_up_where_nothing_is_known() -> None:
+def test_where_nothing_is_known_the_rest_is_asked_for_once() -> None:
     tried = booked_only(known=[])
-    assert {txid for ids in tried for txid in ids} == set(IDS[:20])
+    assert tried[-2:] == [IDS[20:40], IDS[40:]]
+    assert len(tried) == 39 + 2
+
+
+def test_what_is_known_is_found_behind_what_is_not() -> None:
+    tried = booked_only(known=IDS[20:])
+    assert tried[-2:] == [IDS[20:40], IDS[40:]]
+
+
+@pytest.mark.parametrize("error", ["EAPI:Invalid nonce", "EGeneral:Permission denied", "EGeneral:Temporary lockout"])
+def test_trouble_while_looking_up_is_trouble(error: str) -> None:
+    entries = {"LAAAAA-AAAAA-AAAAAA": ENTRY | {"refid": IDS[0]}}
+    answers: Answers = {
+        "TradesHistory": lambda _: {"trades": {}, "count": 0},
+        "Ledgers": lambda _: {"ledger": entries, "count": 1},
+        "QueryTrades": lambda _: error,
+    }
+    with pytest.raises(ConnectorError, match=error):
+        asked(answers)
+
+
+def reply(endpoint: str, params: Mapping[str, str], result: object) -> Reply:
+    return Reply(f"x-{endpoint}", endpoint, json.dumps(_envelope(result)).encode(), NOON, "main", params, is_live=True)
+
+
+AROUND = {"start": str(int(TRADED) - 60), "end": str(int(TRADED) + 60), "ofs": "0"}
+
+
+def counted(*replies: Reply) -> tuple[int, int, bool]:
+    """Give how many trades came and should have, and whether their window counts as told."""
+    statements = KRAKEN.normalize(replies).statements.filter(source="kraken_rest")
+    rows, of, since = statements.select("row_count", "broker_count", "returned_since").row(0)
+    return rows, of, since is not None
 
 
 def test_a_trade_that_was_looked_up_counts_in_its_window() -> None:
-    def reply(endpoint: str, params: Mapping[str, str], result: object) -> Reply:
-        body = json.dumps({"error": [], "result": result}).encode()
-        return Reply(f"x-{endpoint}", endpoint, body, NOON, "main", params, is_live=True)
-
-    window = {"start": str(int(TRADED) - 60), "end": str(int(TRADED) + 60), "ofs": "0"}
-    page = reply("TradesHistory", window, {"trades": {IDS[0]: TRADE}, "count": 2})
+    page = reply("TradesHistory", AROUND, {"trades": {IDS[0]: TRADE}, "count": 2})
     inside = reply("QueryTrades", {"txid": IDS[1]}, {IDS[1]: TRADE})
     outside = reply("QueryTrades", {"txid": IDS[1]}, {IDS[1]: TRADE | {"time": TRADED + 3600}})
-    told = [
-        KRAKEN.normalize(replies).statements.select("row_count", "broker_count", "returned_since").row(0)
-        for replies in ([page], [page, outside], [page, inside])
-    ]
-    assert [(rows, of, since is not None) for rows, of, since in told] == [(1, 2, False), (1, 2, False), (2, 2, True)]
+    assert counted(page) == (1, 2, False)
+    assert counted(page, outside) == (1, 2, False)
+    assert counted(page, inside) == (2, 2, True)
+
+
+def test_a_trade_that_only_the_ledger_names_is_owed_until_kraken_answers_for_it() -> None:
+    page = reply("TradesHistory", AROUND, {"trades": {IDS[0]: TRADE}, "count": 1})
+    entries = {f"L{place}AAAA-AAAAA-AAAAAA": ENTRY | {"refid": txid} for place, txid in enumerate(IDS[:2])}
+    ledger = reply("Ledgers", AROUND, {"ledger": entries, "count": 2})
+    known = reply("QueryTrades", {"txid": IDS[1]}, {IDS[1]: TRADE})
+    unknown = reply("QueryTrades", {"txid": IDS[1]}, "EGeneral:Invalid arguments:txid")
+    unwell = reply("QueryTrades", {"txid": IDS[1]}, "EService:Unavailable")
+    one_of_many = reply("QueryTrades", {"txid": f"{IDS[1]},{IDS[2]}"}, "EGeneral:Invalid arguments:txid")
+    assert counted(page, ledger) == (1, 2, False)
+    assert counted(page, ledger, known) == (1, 1, True)
+    assert counted(page, ledger, unknown) == (1, 1, True)
+    assert counted(page, ledger, unwell) == (1, 2, False)
+    assert counted(page, ledger, one_of_many) == (1, 2, False)

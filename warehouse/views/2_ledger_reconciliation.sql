@@ -1,5 +1,5 @@
 -- Each execution beside the movements that the broker booked for it, and where they differ. On margin only fees and profit
--- move. Money is booked to four decimals, so less than one of the last is no difference.
+-- move. Money is booked to four decimals, so less than one of the last is no difference; of a small quantity it would be.
 create or replace view ledger_reconciliation as
 with moved as (
     select
@@ -37,6 +37,7 @@ traded as (
         execution_rows.source,
         execution_rows.transact_time,
         execution_rows.signed_qty,
+        execution_rows.last_qty,
         execution_rows.gross_trade_amt,
         execution_rows.exec_type = 'LEDGER' and execution_rows.status = 'provisional' as was_never_told,
         instruments.base_asset,
@@ -58,7 +59,7 @@ select
         when told.exec_id is null then 'not_in_ledger'
         when told.of_margin then 'margin'
         when
-            abs(coalesce(base.amount, 0) - traded.signed_qty) < 0.0001
+            abs(coalesce(base.amount, 0) - traded.signed_qty) < least(0.0001, greatest(0.00000002, 0.01 * traded.last_qty))
             and abs(coalesce(quote.amount, 0) - traded.gross_trade_amt) < 0.0001
             then 'equal'
         else 'differs'

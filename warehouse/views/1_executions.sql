@@ -1,4 +1,4 @@
--- Each broker row once, in its latest version from the most authoritative channel that holds it.
+-- Each broker row once, in its latest version from the most authoritative channel that holds it; none that was never confirmed.
 create or replace view executions as
 select
     broker,
@@ -52,4 +52,5 @@ select
     stands,
     ended_by,
     finding
-from execution_rows;
+from execution_rows
+where status <> 'unconfirmed';
