@@ -40,7 +40,11 @@ def trades(credentials: Credentials, window: Window, recent: Sequence[Call] = ()
             yield from asked(endpoints.switch_account(credentials, account))
             selected = account
         rows = yield from _listed(credentials, account)
-        if not rows or not is_awake:
+        if replies.is_anothers(rows, account):
+            yield Pause(PRIMING_PAUSE, "the list of another account came")
+            yield from asked(endpoints.switch_account(credentials, account))
+            yield from _listed(credentials, account)
+        elif not rows or not is_awake:
             yield Pause(PRIMING_PAUSE, "the first list of a session is not to be believed")
             yield from _listed(credentials, account)
 

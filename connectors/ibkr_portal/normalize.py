@@ -13,7 +13,7 @@ from connectors.connector import Reply
 from connectors.contract import DRIFT, FEE, INSTRUMENT, MONEY, STATEMENT, Normalized, check, read_decimals
 from connectors.errors import ContractViolation
 from connectors.ibkr_portal import dialect
-from connectors.ibkr_portal.replies import rows_of
+from connectors.ibkr_portal.replies import is_anothers, rows_of
 
 NUMBERS = ["size", "price", "commission", "net_amount"]
 CONTRACT_NUMBERS = ["multiplier", "strike"]
@@ -251,7 +251,7 @@ def _described(told: Sequence[tuple[Reply, list[Any]]]) -> pl.DataFrame:
 def _statements(told: Sequence[tuple[Reply, list[Any]]]) -> pl.DataFrame:
     """Say what the last list of each account covers: the current day in New York and the six before it.
 
-    A single empty list covers nothing: it may have been the first of a session.
+    A single empty list covers nothing: it may have been the first of a session. Nor does that of another account.
     """
     by_account: dict[str, list[tuple[Reply, list[Any]]]] = {}
     for reply, rows in told:
@@ -273,7 +273,7 @@ def _statements(told: Sequence[tuple[Reply, list[Any]]]) -> pl.DataFrame:
             "answered_at": answers[-1][0].answered_at.replace(tzinfo=None),
         }
         for account, answers in by_account.items()
-        if len(answers) > 1 or answers[0][1]
+        if (len(answers) > 1 or answers[0][1]) and not is_anothers(answers[-1][1], account)
     ]
     return pl.DataFrame(found, schema=STATEMENT)
 

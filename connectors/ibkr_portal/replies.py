@@ -6,7 +6,7 @@ What each answer means was seen in the field more often than documented: see the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -97,6 +97,12 @@ def endpoint_of(body: bytes, endpoint: str | None) -> str:
     _require_no_error(said, HTTP_OK, endpoint)
     READERS[endpoint](said, endpoint)
     return endpoint
+
+
+def is_anothers(rows: Sequence[Any], account: str) -> bool:
+    """Tell whether a list of executions is that of other accounts only: the selection was changed, or did not take."""
+    named = {str(row.get("accountCode") or "") for row in rows if isinstance(row, dict)} - {""}
+    return bool(named) and account not in named
 
 
 def rows_of(body: bytes, endpoint: str) -> list[Any]:

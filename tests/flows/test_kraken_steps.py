@@ -72,6 +72,18 @@ def test_an_export_that_lacks_rows_is_not_believed(tmp_path: Path) -> None:
         assert_distrusted(at)
 
 
+@pytest.mark.parametrize("grain", ["fine", "consolidated"])
+def test_an_export_that_was_not_compared_is_not_believed(grain: str, tmp_path: Path) -> None:
+    with desk(tmp_path, trades=400, years=1, export_grain=grain) as at:
+        at.broker.faults.on("temporary_lockout", at="TradesHistory")
+        fetched = at.ask(at.everything(), Way.EXPORT)
+        assert isinstance(fetched.error, RateLimited)
+        at.load(fetched)
+        assert at.executions() == {}
+        with db.writer(at.home) as con:
+            assert con.execute("select count(*) from gaps").fetchone() == (1,)
+
+
 def test_an_export_that_names_no_pending_entry_is_believed(tmp_path: Path) -> None:
     with desk(tmp_path, trades=60, years=1) as at:  # few enough that the newest page holds one
         assert at.ask(at.everything(), Way.EXPORT).error is None

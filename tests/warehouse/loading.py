@@ -29,19 +29,21 @@ def load_statement(con: duckdb.DuckDBPyConnection, body: bytes, *, hour: int = 0
     return load_reply(con, "ibkr_flex", Reply(f"exchange-{hour}", "GetStatement", body, moment))
 
 
-def load_reply(con: duckdb.DuckDBPyConnection, broker: str, reply: Reply) -> Loaded:
-    """Load what one reply says."""
-    moment, exchange_id = reply.answered_at, reply.exchange_id
-    said = connector(broker).normalize([reply])
+def load_reply(con: duckdb.DuckDBPyConnection, broker: str, *replies: Reply) -> Loaded:
+    """Load what one reply says, or several of one conversation."""
+    moment = replies[-1].answered_at
+    said = connector(broker).normalize(replies)
     schema = {**{name: SCHEMA[name] for name in METADATA}, "landed_file": pl.String, "landed_row": pl.Int32}
-    exchange = {"exchange_id": exchange_id, "kind": "exchange", "body_sha256": exchange_id}
+    ids = [reply.exchange_id for reply in replies]
+    exchanges = [{"exchange_id": each, "kind": "exchange", "body_sha256": each} for each in ids]
     batch = Batch(
         reports=said.reports,
         instruments=said.instruments,
         statements=said.statements,
         quarantine=said.quarantine,
         drift=said.drift,
-        exchanges=pl.DataFrame([exchange], schema=schema),
+        exchanges=pl.DataFrame(exchanges, schema=schema),
+        ledger=said.ledger,
     )
     naive = moment.replace(tzinfo=None)
     run = Run(run_id="run", flow="import", connection="import", asked=None, started_at=naive, finished_at=naive)

@@ -244,6 +244,7 @@ def test_a_day_missing_in_the_middle_is_named() -> None:
         ("1e-13", "decimal_loss"),
         ("1E+20", "decimal_loss"),
         ("1,2345", "not_a_number"),
+        ("0,125", "not_a_number"),
     ],
 )
 def test_a_number_that_does_not_fit_or_is_none_is_rejected(text: str, outcome: str) -> None:

@@ -194,6 +194,8 @@ def test_a_confirmation_that_the_activity_statement_passes_over_leaves_fills_and
     opening = f'<FlexQueryResponse queryName="q" type="AF"><FlexStatements count="{count}">'
     load_statement(con, f"{opening}{silent}</FlexStatements></FlexQueryResponse>".encode(), hour=240)
     assert con.execute("select count(*) from fills").fetchall() == [(0,)]
+    for summed in ("executions", "fees", "cash_legs"):
+        assert con.execute(f"select count(*) from {summed}").fetchall() == [(0,)]
     assert con.execute("select count(*) from execution_reports").fetchall()[0][0] > 0
     assert con.execute("select distinct kind from data_health where severity = 'error'").fetchall() == [
         ("unconfirmed",)

@@ -1,0 +1,134 @@
+"""What Kraken's lists and its ledger make of one another: orders in halves, margin, and where the two do not agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from itertools import permutations
+from typing import Any
+
+import duckdb
+import pytest
+
+from connectors.connector import Reply
+from tests.warehouse.loading import EPOCH, empty_warehouse, load_reply
+
+ONE, OTHER = "TAAAAA-AAAAA-AAAAA1", "TBBBBB-BBBBB-BBBBB2"
+TRADED = 1767225600 + 36000.5  # 10:00 on 1 January 2026, UTC
+TRADE = {
+    "ordertxid": "OORDER-AAAAA-AAAAAA",
+    "pair": "XXBTZUSD",
+    "time": TRADED,
+    "type": "buy",
+    "ordertype": "limit",
+    "price": "90000.0",
+    "cost": "45000.0",
+    "fee": "45.0",
+    "vol": "0.5",
+    "margin": "0.0",
+    "misc": "",
+}
+EXPORT = (
+    '"txid","ordertxid","pair","time","type","ordertype","price","cost","fee","vol","margin","misc","ledgers"\n'
+    '"{txid}","OORDER-AAAAA-AAAAAA","XXBTZUSD","{time}","buy","limit","90000.0","45000.0","45.0","0.5","0.0","",""\n'
+)
+
+
+def page(**trades: Mapping[str, Any]) -> Reply:
+    return answer("TradesHistory", {"trades": trades, "count": len(trades)})
+
+
+def booked(*entries: tuple[str, str, str, str, str]) -> Reply:
+    """Answer with ledger entries: of which trade, of which type, asset, amount and fee."""
+    told = {
+        f"L{place}AAAA-AAAAA-AAAAAA": {
+            "refid": refid, "time": TRADED, "type": kind, "subtype": "", "aclass": "currency", "asset": asset,
+            "amount": amount, "fee": fee, "balance": "1.0",
+        }
+        for place, (refid, kind, asset, amount, fee) in enumerate(entries)
+    }  # fmt: skip
+    return answer("Ledgers", {"ledger": told, "count": len(told)})
+
+
+def answer(endpoint: str, result: object) -> Reply:
+    body = json.dumps({"error": [], "result": result}).encode()
+    return Reply(f"{endpoint}-{hash(body)}", endpoint, body, EPOCH, "main")
+
+
+def exported(txid: str, time: str) -> Reply:
+    return Reply(f"export-{txid}", "ExportTrades", EXPORT.format(txid=txid, time=time).encode(), EPOCH, "main")
+
+
+def loaded(*replies: Reply) -> duckdb.DuckDBPyConnection:
+    con = empty_warehouse()
+    for hour, reply in enumerate(replies):
+        load_reply(con, "kraken", _at(reply, hour))
+    return con
+
+
+def _at(reply: Reply, hour: int) -> Reply:
+    moment = EPOCH + timedelta(hours=hour)
+    return Reply(reply.exchange_id, reply.endpoint, reply.body, moment, reply.asked_account)
+
+
+def ask(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    return con.execute(query).fetchall()
+
+
+HALVES = (exported(ONE, "2025-12-31 22:00:00.1234"), page(**{OTHER: TRADE}))
+GRAINS = (
+    exported(ONE, "2026-01-01 10:00:00.5000"),
+    page(**{
+        "TCCCCC-CCCCC-CCCCC1": {**TRADE, "vol": "0.2", "cost": "18000.0", "fee": "18.0"},
+        "TCCCCC-CCCCC-CCCCC2": {**TRADE, "vol": "0.3", "cost": "27000.0", "fee": "27.0", "time": TRADED + 60},
+    }),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("replies", permutations(HALVES))
+def test_two_halves_of_an_order_that_two_channels_tell_are_both_fills(replies: tuple[Reply, ...]) -> None:
+    con = loaded(*replies)
+    assert ask(con, "select exec_id, signed_qty::double from fills order by all") == [(ONE, 0.5), (OTHER, 0.5)]
+
+
+@pytest.mark.parametrize("replies", permutations(GRAINS))
+def test_an_order_that_two_channels_split_differently_is_told_once(replies: tuple[Reply, ...]) -> None:
+    con = loaded(*replies)
+    assert ask(con, "select source, sum(signed_qty)::double, count(*) from fills group by all") == [
+        ("kraken_rest", 0.5, 2)
+    ]
+
+
+def test_on_margin_cash_moves_by_fee_and_profit() -> None:
+    opens = {**TRADE, "margin": "9000.0", "leverage": "5", "postxid": "TPOSIT-AAAAA-AAAAAA", "posstatus": "open"}
+    closes = {**TRADE, "type": "sell", "price": "91000.0", "cost": "45500.0", "fee": "45.5", "misc": "closing"}
+    con = loaded(
+        page(**{ONE: opens, OTHER: {**closes, "postxid": "TPOSIT-AAAAA-AAAAAA"}}),
+        booked((ONE, "margin", "ZUSD", "0.0", "45.0"), (OTHER, "margin", "ZUSD", "500.0", "45.5")),
+    )
+    assert ask(con, "select row_key, kind, currency, amount::double from cash_legs order by all") == [
+        (ONE, "commission", "USD", -45.0),
+        (OTHER, "commission", "USD", -45.5),
+        (OTHER, "profit", "USD", 500.0),
+    ]
+    moved = ask(con, "select sum(amount - fee) from ledger_entries where asset = 'USD'")
+    assert ask(con, "select sum(amount) from cash_legs") == moved
+
+
+@pytest.mark.parametrize(("quantity", "of_ledger", "differs"), [
+    ("0.5", "0.5000000000", False),
+    ("0.5", "0.5000500000", False),
+    ("0.5", "0.3", True),
+    ("0.00009", "0.00001", True),
+    ("0.00009", "0.0000900001", False),
+])  # fmt: skip
+def test_a_ledger_that_moved_something_else_is_a_finding(quantity: str, of_ledger: str, differs: bool) -> None:  # noqa: FBT001
+    con = loaded(
+        page(**{ONE: {**TRADE, "vol": quantity}}),
+        booked((ONE, "trade", "XXBT", of_ledger, "0"), (ONE, "trade", "ZUSD", "-45000.0", "45.0")),
+    )
+    assert ask(con, "select finding from ledger_reconciliation") == [("differs" if differs else "equal",)]
+    assert ask(con, "select severity from data_health where kind = 'ledger_differs'") == [("warning",)] * differs
+    assert ask(con, "select signed_qty from fills") == [(Decimal(quantity),)]
