@@ -155,18 +155,20 @@ def _reference_body(home: Path, landed_file: str, exchange_id: str) -> bytes | N
 def _with_fills_of_late_legs(
     con: duckdb.DuckDBPyConnection, broker: Connector, said: Normalized, context: list[Reply]
 ) -> Normalized:
-    """Add the fills whose legs came in different conversations: some of them are stored already."""
-    legs = said.ledger.filter(pl.col("fee_kind") == "trade").join(
-        said.reports.select("account", "exec_id").unique(), on=["account", "exec_id"], how="anti"
-    )
+    """Make the fills anew whose legs came in different conversations: some of them are stored already."""
+    of_one = ["account", "exec_id"]
+    listed = said.reports.filter(pl.col("exec_type") != "LEDGER").select(of_one).unique()
+    legs = said.ledger.filter(pl.col("fee_kind") == "trade").join(listed, on=of_one, how="anti")
     if broker.fills_of_legs is None or legs.is_empty():
         return said
-    stored = stored_legs(con, legs)
+    stored = stored_legs(con, legs).join(legs, on="entry_id", how="anti")
     if stored.is_empty():
         return said
     every = pl.concat([legs, stored.select(pl.col(name).cast(dtype) for name, dtype in LEDGER.items())])
+    every = every.join(stored.select(of_one).unique(), on=of_one, how="semi")
     fills = broker.fills_of_legs(every.unique("entry_id", keep="first", maintain_order=True), context)
-    return replace(said, reports=pl.concat([said.reports, fills]))
+    others = said.reports.join(every, on=of_one, how="anti")
+    return replace(said, reports=pl.concat([others, fills]))
 
 
 def _note(rows: list[Landed], kind: str) -> dict[str, Any]:

@@ -132,3 +132,15 @@ def test_a_ledger_that_moved_something_else_is_a_finding(quantity: str, of_ledge
     assert ask(con, "select finding from ledger_reconciliation") == [("differs" if differs else "equal",)]
     assert ask(con, "select severity from data_health where kind = 'ledger_differs'") == [("warning",)] * differs
     assert ask(con, "select signed_qty from fills") == [(Decimal(quantity),)]
+
+
+SWEPT = [(ONE, "receive", "ZUSD", "30.0", "0"), (ONE, "spend", "XXRP", "-5.0", "0")]
+AND_MORE = [(ONE, "spend", "ADA", "-20.0", "0"), (ONE, "spend", "DOT", "-2.0", "0")]
+
+
+def test_a_purchase_that_turns_out_to_be_something_else_is_withdrawn() -> None:
+    con = loaded(booked(*SWEPT))
+    assert ask(con, "select side from fills") == [("SELL",)]
+    load_reply(con, "kraken", _at(booked(*SWEPT, *AND_MORE), 1))
+    assert ask(con, "select side from fills") == []
+    assert ask(con, "select kind from data_health where severity <> 'note'") == [("ledger_unmatched",)]

@@ -8,7 +8,8 @@ select
 from latest
 where not is_lesser;
 
--- Provisional rows that a better channel has passed over; they end nothing.
+-- Provisional rows that a better channel has passed over, and fills of entries that come to something else by now; they end
+-- nothing.
 create or replace temp table late as
 select distinct told.row_hash
 from told
@@ -19,7 +20,12 @@ inner join verified as mark
     and mark.since <= told.book_date
     and is_overdue(mark.until, told.book_date, told.is_day_told, told.transact_time)
 where told.status = 'provisional'
-    and told.key_rank < 5;
+    and told.key_rank < 5
+union
+select told.row_hash
+from told
+inner join ledger_findings as odd on odd.exec_hash = link(told.broker, told.account, told.exec_id)
+where told.exec_type = 'LEDGER';
 
 create or replace temp table ends (
     ended_hash ubigint,

@@ -20,7 +20,7 @@ select
     and correction.row_hash is null
     and late.row_hash is null as stands,
     case
-        when late.row_hash is not null then 'unconfirmed'
+        when late.row_hash is not null and told.exec_type <> 'LEDGER' then 'unconfirmed'
         when told.exec_type = 'CANCEL' and netted.by_hash is null then 'orphan_cancel'
         when clash.exec_id is not null then 'clash'
         when told.fee_contradicted then 'fee_mismatch'
