@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -92,6 +92,7 @@ class Connector:
     compared_endpoints: frozenset[str] = frozenset()  # except these: compared at the end, and not believed before it
     overlap: timedelta = timedelta(0)  # how far behind the last answer a sync begins: what is told late
     is_open_always: bool = False  # trades on weekends too: no day without an answer is one without trades
+    opened: date | None = None  # no day before it is worth asking for; None: the broker tells a few years only
     fresh_within: timedelta | None = None  # how old its newest answer may be; None: it tells whole days, a day later
     reach: timedelta | None = None  # how far back the broker tells anything at all; None: to the beginning
     beyond_reach: str | None = None  # and who tells what is further back, as a person says it

@@ -13,6 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from connectors.connector import Connector
 from connectors.registry import connector
 from connectors.wire import Window
 from flows import policy, steps, sync, timing, turns
@@ -24,6 +25,7 @@ from flows.report import Intent, Summary
 from flows.sync import Plan, Planner
 from flows.talk import Question, Way
 from warehouse import coverage, db
+from warehouse.coverage import Asked
 
 
 @flow(name="backfill", flow_run_name=run_name, persist_result=False)
@@ -38,10 +40,10 @@ def backfill(
 
     Args:
         connections: Which ones; all where none is chosen.
-        since: First day, five years ago when left out.
+        since: First day; when left out, five years ago at IBKR, which tells no more, and Kraken's first day at Kraken.
         until: The day after the last; when left out, the last day that has ended, or now where trading never rests.
-        via: How Kraken's history is fetched: "export" or "pages"; the export for a first backfill when left out. Pages
-            are also read of what only an export has told, which tells less.
+        via: How Kraken's history is fetched: "export" or "pages"; when left out, the export for a first backfill and for
+            more than three months. Pages are also read of what only an export has told, which tells less.
         dry_run: Only say what would be asked for; no broker is asked.
 
     """
@@ -62,31 +64,44 @@ def planner(since: date | None, until: date | None, via: Way | None) -> Planner:
 
     def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: datetime) -> Plan:
         broker = connector(connection.kind)
-        wanted = sync.within_reach(
-            broker, policy.span(since, until, moment, is_open_always=broker.is_open_always), moment
-        )
+        span = policy.span(since, until, moment, is_open_always=broker.is_open_always, opened=broker.opened)
+        wanted = sync.within_reach(broker, span, moment)
         parts = sync.missing(con, connection, wanted, wants_pages=via is Way.PAGES)
         covered_until = parts[0].since if parts else wanted.until
-        exports = broker.export is not None and (
-            via is Way.EXPORT or (via is None and not coverage.is_known(con, connection.name, connection.account))
-        )
-        windows = [Window(part.since, part.until) for part in parts] if exports else sync.cut(broker, connection, parts)
+        is_first = not coverage.is_known(con, connection.name, connection.account)
+        ways = {part: _way(broker, via, part, is_first=is_first) for part in parts}
+        asked = [
+            (window, way)
+            for part, way in ways.items()
+            for window in (_whole(part) if way is Way.EXPORT else sync.cut(broker, connection, [part]))
+        ]
         return Plan(
             wanted,
             tuple(
                 Question(
                     window,
-                    Way.EXPORT if exports else Way.PAGES,
+                    way,
                     is_up_to_now=wanted.is_up_to_now and window.until == wanted.until,
                     may_fall_back=via is None,
                 )
-                for window in windows
+                for window, way in asked
             ),
             wants_names=broker.reference is not None,
             covered_until=covered_until if covered_until > wanted.since else None,
         )
 
     return planned
+
+
+def _way(broker: Connector, via: Way | None, part: Asked, *, is_first: bool) -> Way:
+    """Decide how a missing part is fetched: a first history and a long one by export, where there is one."""
+    if via is None:
+        via = Way.EXPORT if is_first or policy.is_much(part) else Way.PAGES
+    return via if broker.export is not None else Way.PAGES
+
+
+def _whole(part: Asked) -> list[Window]:
+    return [Window(part.since, part.until)]
 
 
 def intended(where: Path, chosen: Sequence[Connection], planned: Planner) -> Any:

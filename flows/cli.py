@@ -187,10 +187,13 @@ class Via(StrEnum):
 @app.command()
 def backfill(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections; else all.")] = None,
-    since: Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="First day, like 2024-01-31.")] = None,
-    until: Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="Last day, exclusive.")] = None,
+    since: Annotated[
+        date | None,
+        typer.Option(parser=_day, metavar="DAY", help="First day, like 2024-01-31; else all the broker tells."),
+    ] = None,
+    until: Annotated[date | None, typer.Option(parser=_day, metavar="DAY", help="The day after the last.")] = None,
     via: Annotated[
-        Via | None, typer.Option(help="How Kraken's history is fetched; first by export, then by pages.")
+        Via | None, typer.Option(help="How Kraken's history is fetched; else by export, and a short span by pages.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be asked for.")] = False,  # noqa: FBT002
 ) -> None:

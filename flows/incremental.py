@@ -49,7 +49,7 @@ def incremental(connections: list[str] = NONE) -> Any:
 def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: datetime) -> Plan:
     """Plan what to ask: each gap since the first day that is covered, with an overlap in front of it."""
     broker = connector(connection.kind)
-    end = policy.span(None, None, moment, is_open_always=broker.is_open_always)
+    end = policy.span(None, None, moment, is_open_always=broker.is_open_always, opened=broker.opened)
     first = coverage.first_covered(con, connection.name, connection.account) or min(
         max(end.since, end.until - FIRST_DAYS),
         coverage.first_asked(con, connection.name, end.until - LONG_AGO, connection.account) or end.until,

@@ -29,7 +29,8 @@ WORK_POOL = "fillhouse"
 TAG = "fillhouse"  # on every deployment, and so on its runs
 STALE_AFTER = timedelta(hours=1)  # without a successful sync, of four that were due
 OLD = timedelta(days=1)  # a gap that is worth an alarm
-DEFAULT_YEARS = 5
+DEFAULT_YEARS = 5  # this one and four before it, as far back as IBKR tells
+MUCH = timedelta(days=92)
 LAST_ZONE = ZoneInfo("America/New_York")  # where the brokers' day ends last
 NO_STATEMENT = frozenset({("ibkr_flex", NOT_AVAILABLE)})
 MOST_TROUBLES_IN_A_ROW = 2
@@ -198,19 +199,31 @@ def jitter(run_id: str, most: float) -> float:
     return most * (UUID(run_id).int % 1000) / 1000
 
 
-def span(since: date | None, until: date | None, now: datetime, *, is_open_always: bool = False) -> Asked:
-    """Decide what to ask for: by default five years, up to the last day that has ended everywhere.
+def span(
+    since: date | None,
+    until: date | None,
+    now: datetime,
+    *,
+    is_open_always: bool = False,
+    opened: date | None = None,
+) -> Asked:
+    """Decide what to ask for: by default all since the broker opened, up to the last day that has ended everywhere.
 
-    Where trading never rests it ends with this second, UTC.
+    Where it tells a few years only it is five years; where trading never rests it ends with this second, UTC.
     """
     last = until or now.astimezone(LAST_ZONE).date()
-    start = since or _years_before(last, DEFAULT_YEARS)
+    start = since or opened or _years_before(last, DEFAULT_YEARS)
     if start >= last:
         raise BadInput(_why_empty(start, last, now, was_given=until is not None))
     present = now.astimezone(UTC).replace(microsecond=0, tzinfo=None) + timedelta(seconds=1)
     if is_open_always and (until is None or _midnight(until) >= present):
         return Asked(_midnight(start), present, is_up_to_now=True)
     return Asked(_midnight(start), _midnight(last))
+
+
+def is_much(part: Asked) -> bool:
+    """Tell whether so much is missing that the faster way to history is worth its detour."""
+    return part.until - part.since > MUCH
 
 
 def _why_empty(since: date, last: date, now: datetime, *, was_given: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from connectors.connector import Connector, Limits
 from connectors.kraken import conversations, dialect, endpoints, normalize, replies
@@ -29,6 +29,7 @@ CONNECTOR = Connector(
     compared_endpoints=frozenset({"RetrieveExport"}),
     overlap=timedelta(hours=1),
     is_open_always=True,
+    opened=date(2013, 9, 1),
     fresh_within=timedelta(hours=1),
     channels=(frozenset({dialect.REST, dialect.EXPORT}), frozenset({dialect.LEDGER})),
     export_channels=frozenset({dialect.EXPORT}),

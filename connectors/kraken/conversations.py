@@ -27,12 +27,16 @@ MOST_IDS = 20  # that Kraken looks up at once
 
 
 def windows(since: datetime, until: datetime) -> list[Window]:
-    """Cut a span into quarters of a year, oldest first: few enough to ask for, small enough to begin again."""
+    """Cut a span into quarters of a year, oldest first: few enough to ask for, small enough to begin again.
+
+    What is more than five years old, and for most accounts empty, is cut into years.
+    """
     pieces, start = [], since
     while start < until:
-        month = 3 * ((start.month - 1) // 3) + 4
-        quarter = datetime(start.year + month // 13, (month - 1) % 12 + 1, 1)  # noqa: DTZ001  (windows are naive, in UTC)
-        end = min(until, quarter)
+        is_old = start.year < until.year - 5
+        month = 13 if is_old else 3 * ((start.month - 1) // 3) + 4
+        ends = datetime(start.year + month // 13, (month - 1) % 12 + 1, 1)  # noqa: DTZ001  (windows are naive, in UTC)
+        end = min(until, ends)
         pieces.append(Window(start, end))
         start = end
     return pieces

@@ -107,6 +107,20 @@ def test_a_first_backfill_goes_by_export_and_a_sync_brings_what_is_new(exchange:
     assert exchange.broker.rate_limit_refusals == []
 
 
+def test_a_backfill_after_a_sync_goes_by_export_too(exchange: Exchange) -> None:
+    assert exchange.sync().name == "Completed"
+    assert exchange.broker.requests["AddExport"] == 0
+    assert exchange.backfill().name == "Completed"
+    assert exchange.broker.requests["AddExport"] == 2
+    assert trades_of(exchange.executions()) == trades_of(exchange.book())
+    assert exchange.ask(GAPS) == []
+
+
+def test_a_backfill_begins_with_krakens_first_day(exchange: Exchange) -> None:
+    [asked] = exchange.backfill(since=None, dry_run=True).data.windows["kraken"]
+    assert asked.startswith("2013-09-01 00:00:00 to ")
+
+
 def test_pages_asked_for_by_name_tell_what_an_export_leaves_out(exchange: Exchange) -> None:
     end = (exchange.broker.clock() - timedelta(days=9)).date()
     assert exchange.backfill(until=end).name == "Completed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -47,6 +48,15 @@ def asked(answers: Answers, most: int = 100) -> list[Request]:
 
 def _envelope(said: object) -> dict[str, object]:
     return {"error": [said], "result": {}} if isinstance(said, str) else {"error": [], "result": said}
+
+
+def test_old_years_are_asked_for_whole_and_late_ones_in_quarters() -> None:
+    since, until = datetime(2013, 9, 1), datetime(2026, 3, 5)
+    windows = KRAKEN.windows(since, until)
+    assert (windows[0].since, windows[-1].until) == (since, until)
+    assert all(former.until == latter.since for former, latter in pairwise(windows))
+    assert [window.until.year for window in windows[:8]] == list(range(2014, 2022))
+    assert len(windows[8:]) == 4 * 5 + 1
 
 
 def test_the_same_page_again_is_no_further_page() -> None:
