@@ -92,8 +92,10 @@ def _readable(exc: Exception) -> tuple[str, int] | None:  # noqa: PLR0911  (a ta
         case RuntimeError() if isinstance(exc.__cause__, KeyboardInterrupt):  # DuckDB was at work when Ctrl-C came
             return GOES_ON, STOPPED
         case duckdb.ProgrammingError() | duckdb.DataError():
-            said = re.split(r"\n\nLINE \d+:", text)[0]
-            return f"{said} {WHAT_THERE_IS}", BAD_INPUT
+            said = re.split(r"\n\nLINE \d+:", text)[0].rstrip(".")
+            quoted = re.search(r'Referenced column "(.+?)" not found', said)
+            as_text = f" If {quoted[1]} is a text, write it in single quotes: '{quoted[1]}'." if quoted else ""
+            return f"{said}.{as_text} {WHAT_THERE_IS}", BAD_INPUT
         case duckdb.Error():
             return text, LOOK
         case FileNotFoundError() if exc.filename is None:

@@ -162,7 +162,7 @@ def table(names: Sequence[str], rows: Sequence[Sequence[Any]], *, number: int = 
     """Print rows as a table, or as blocks where a line would be longer than the screen is wide. Nothing is cut off."""
     cells = [[shown(value) for value in row] for row in rows]
     lengths = [max(map(_width, column)) for column in zip(names, *cells, strict=True)]
-    if rows and sum(lengths) + GUTTER * (len(names) - 1) > _console().width and not _is_file(file):
+    if sum(lengths) + GUTTER * (len(names) - 1) > _console().width and not _is_file(file):
         _blocks(names, cells, number)
         return
     to_the_right = [any(isinstance(row[place], int | float | Decimal) for row in rows) for place in range(len(names))]

@@ -180,8 +180,12 @@ def asked(con: duckdb.DuckDBPyConnection, text: str, *, as_text: bool) -> str:
     con.execute("set timezone = 'UTC'")
     con.execute("set python_enable_replacements = false")
     statements = con.extract_statements(text)
-    if len(statements) != 1 or statements[0].type != StatementType.SELECT:
-        raise BadInput("The reader's file is read-only and takes one select at a time. Ask for each by itself.")
+    if not statements:
+        raise BadInput("There is no question in it. One to begin with: select * from fills limit 10")
+    if len(statements) > 1:
+        raise BadInput("One select at a time: ask for each by itself.")
+    if statements[0].type != StatementType.SELECT:
+        raise BadInput("The reader's file is read-only: it answers selects, and nothing else.")
     query = _without_end(statements[0].query)
     answer = con.sql(query)
     if not as_text:

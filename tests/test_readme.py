@@ -103,6 +103,6 @@ def test_a_query_that_is_shown_can_be_asked(query: str) -> None:
 
 
 def test_every_finding_of_the_reconciliation_is_explained() -> None:
-    view = (ROOT / "warehouse" / "views" / "ledger_reconciliation.sql").read_text()
+    view = (ROOT / "warehouse" / "views" / "2_ledger_reconciliation.sql").read_text()
     told = {cells[0].strip("`") for cells in table_after("| `finding` |")}
     assert told == set(re.findall(r"(?:then|else) '(\w+)'", view))

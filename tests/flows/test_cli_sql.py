@@ -73,11 +73,28 @@ def test_a_wrong_query_is_one_line(loaded: Terminal) -> None:
     assert "Could not convert" in loaded.fails(2, "sql", "select 'a'::int")
 
 
+def test_a_text_in_double_quotes_is_told_how_to_be_written(loaded: Terminal) -> None:
+    assert "in single quotes: 'ALDR'. The tables:" in loaded.fails(
+        2, "sql", 'select * from fills where symbol = "ALDR"'
+    )
+
+
 @pytest.mark.parametrize(
-    "query", ["create table mine (a int)", "delete from exchanges", "select 1; select 2", "", "copy fills to 'x.csv'"]
+    ("query", "why"),
+    [
+        ("create table mine (a int)", "read-only"),
+        ("delete from exchanges", "read-only"),
+        ("copy fills to 'x.csv'", "read-only"),
+        ("select 1; select 2", "One select at a time"),
+        ("", "no question in it"),
+    ],
 )
-def test_only_one_select_is_taken(loaded: Terminal, query: str) -> None:
-    assert "read-only" in loaded.fails(2, "sql", query)
+def test_only_one_select_is_taken(loaded: Terminal, query: str, why: str) -> None:
+    assert why in loaded.fails(2, "sql", query)
+
+
+def test_no_rows_of_a_wide_table_are_no_rows(loaded: Terminal) -> None:
+    assert loaded.run("sql", "select * from fills where false").stdout.strip() == "(no rows)"
 
 
 def test_a_comment_at_the_end_of_a_query_does_no_harm(loaded: Terminal) -> None:

@@ -117,7 +117,7 @@ def test_a_backfill_after_a_sync_goes_by_export_too(exchange: Exchange) -> None:
 
 
 def test_a_backfill_begins_with_krakens_first_day(exchange: Exchange) -> None:
-    [asked] = exchange.backfill(since=None, dry_run=True).data.windows["kraken"]
+    [asked] = exchange.backfill(since=None, dry_run=True).result().windows["kraken"]
     assert asked.startswith("2013-09-01 00:00:00 to ")
 
 
