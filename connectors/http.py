@@ -132,7 +132,7 @@ def converse(
             if not isinstance(step, Request):
                 step = conversation.send(None)
                 continue
-            tally.waited_seconds += pace.take_turn(step.endpoint, step.origin)
+            tally.waited_seconds += pace.take_turn(step.endpoint, step.origin, on_wait)
             tally.requests += 1
             asked = step
             step = wire.answer(conversation, step)

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from connectors.connector import Limit
 from connectors.errors import RateLimited
-from connectors.wire import REMEMBERED_SECONDS, Call
+from connectors.wire import REMEMBERED_SECONDS, Call, Pause
 
 SHORTEST_WAIT = 0.001  # what floating point leaves over is no reason to ask again and again
 
@@ -26,7 +26,9 @@ class Pace:
     sleep: Callable[[float], None]
     remembered: Mapping[str, float] = field(default_factory=dict)  # seconds, of endpoints that matter for longer
 
-    def take_turn(self, endpoint: str, origin: str = "") -> float:
+    def take_turn(
+        self, endpoint: str, origin: str = "", on_wait: Callable[[Pause], None] = lambda _pause: None
+    ) -> float:
         """Wait until a call is allowed and count it; gives the seconds waited. Raises `RateLimited` while shut."""
         waited = 0.0
         while True:
@@ -34,6 +36,7 @@ class Pace:
             if seconds <= 0:
                 return waited
             seconds = max(seconds, SHORTEST_WAIT)
+            on_wait(Pause(seconds, "the pace that the broker allows"))
             self.sleep(seconds)
             waited += seconds
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.connector import Limit
 from connectors.pace import Pace
+from connectors.wire import Pause
 
 RULES = (Limit(8, 1.1), Limit(1, 5.2, frozenset({"trades"})), Limit(1, 61.0, frozenset({"sso_validate"})))
 ENDPOINTS = ("trades", "sso_validate", "auth_status", "accounts")
@@ -49,7 +50,9 @@ def test_one_endpoint_does_not_wait_for_another(tmp_path: Path) -> None:
     clock = Clock()
     pace = Pace(tmp_path / "pace.json", RULES, clock, clock.sleep)
     assert [pace.take_turn(endpoint) for endpoint in ENDPOINTS] == [0.0] * len(ENDPOINTS)
-    assert pace.take_turn("trades") == pytest.approx(5.2)
+    told: list[Pause] = []
+    assert pace.take_turn("trades", on_wait=told.append) == pytest.approx(5.2)
+    assert [pause.seconds for pause in told] == [pytest.approx(5.2)]
 
 
 def test_calls_that_matter_for_longer_are_remembered_for_longer(tmp_path: Path) -> None:
