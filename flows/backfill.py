@@ -11,7 +11,7 @@ import duckdb
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from connectors.connector import Connector
 from connectors.registry import connector
@@ -21,6 +21,7 @@ from flows.blocks import every_connection
 from flows.connections import Connection, home
 from flows.form import NONE, Day
 from flows.naming import run_name
+from flows.questions import BadInput
 from flows.report import Intent, Summary
 from flows.sync import Plan, Planner
 from flows.talk import Question, Way
@@ -48,7 +49,10 @@ def backfill(
 
     """
     where = home()
-    asked = policy.span(since, until, timing.utc_now())
+    try:
+        asked = policy.span(since, until, timing.utc_now())
+    except BadInput as wrong:  # what a form cannot check, as it looks at one field at a time
+        return Failed(name="Misconfigured", message=str(wrong))
     chosen = every_connection(connections)
     planned = planner(since, until, via)
     if dry_run:

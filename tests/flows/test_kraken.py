@@ -6,7 +6,7 @@ import base64
 import re
 import socket
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +218,10 @@ def test_a_run_by_hand_was_not_scheduled(exchange: Exchange) -> None:
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs()
     assert not any(run.auto_scheduled for run in runs if run.flow_id)
+
+
+def test_days_in_the_wrong_order_end_the_run_with_a_sentence(exchange: Exchange) -> None:
+    state = exchange.backfill(since=date(2026, 1, 10), until=date(2026, 1, 1))
+    assert (state.name, state.is_failed()) == ("Misconfigured", True)
+    assert state.message.startswith("The first day, 2026-01-10, must be before 2026-01-01")
+    assert sum(exchange.broker.requests.values()) == 0
