@@ -43,7 +43,7 @@ browser: setup  # a person at the UI of Prefect; without a chromium that is skip
 	$(BIN)/python -m pytest -m whole_system tests/flows/test_browser.py
 
 week: setup  # of the schedules, in the better part of an hour
-	$(BIN)/python -m pytest -m week
+	$(BIN)/python -m pytest -m week -p no:logging  # which would keep every line that is logged
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench_ibkr_flex
