@@ -42,8 +42,8 @@ system: setup  # all that `fillhouse up` runs, trouble in it, and a browser at i
 browser: setup  # a person at the UI of Prefect; without a chromium that is skipped
 	$(BIN)/python -m pytest -m whole_system tests/flows/test_browser.py
 
-week: setup  # of the schedules, in the better part of an hour
-	$(BIN)/python -m pytest -m week -p no:logging  # which would keep every line that is logged
+week: setup  # of the schedules, in the better part of an hour; without pytest's logging, which would keep each line
+	$(BIN)/python -m pytest -m week -p no:logging
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench_ibkr_flex
