@@ -185,6 +185,18 @@ def test_what_stayed_charged_never_moves_to_another_instrument() -> None:
     assert fills(con) == [("t:3", 5.0, 3.0)]
 
 
+def test_a_cancel_that_its_notes_alone_mark_is_a_cancel() -> None:
+    unmarked = {"transactionType": "", "buySell": ""}
+    con = loaded(
+        statement(
+            trade(**AF_IDS, **unmarked, notes="P"),
+            trade(**unmarked, quantity="-10", transactionID="2", origTransactionID="1", origTradeID="T1", notes="Ca;P"),
+            trade(**{**AF_IDS, "transactionID": "3"}, **unmarked, quantity="4", notes="Co"),
+        )
+    )
+    assert con.execute("select side, last_qty::double from fills").fetchall() == [("BUY", 4.0)]
+
+
 def test_a_rebooking_whose_own_fee_is_not_told_yet_stays_pending() -> None:
     con = loaded(
         statement(

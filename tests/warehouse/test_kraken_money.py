@@ -40,11 +40,11 @@ def page(**trades: Mapping[str, Any]) -> Reply:
     return answer("TradesHistory", {"trades": trades, "count": len(trades)})
 
 
-def booked(*entries: tuple[str, str, str, str, str]) -> Reply:
+def booked(*entries: tuple[str, str, str, str, str], subtype: str = "") -> Reply:
     """Answer with ledger entries: of which trade, of which type, asset, amount and fee."""
     told = {
         f"L{place}AAAA-AAAAA-AAAAAA": {
-            "refid": refid, "time": TRADED, "type": kind, "subtype": "", "aclass": "currency", "asset": asset,
+            "refid": refid, "time": TRADED, "type": kind, "subtype": subtype, "aclass": "currency", "asset": asset,
             "amount": amount, "fee": fee, "balance": "1.0",
         }
         for place, (refid, kind, asset, amount, fee) in enumerate(entries)
@@ -144,3 +144,9 @@ def test_a_purchase_that_turns_out_to_be_something_else_is_withdrawn() -> None:
     load_reply(con, "kraken", _at(booked(*SWEPT, *AND_MORE), 1))
     assert ask(con, "select side from fills") == []
     assert ask(con, "select kind from data_health where severity <> 'note'") == [("ledger_unmatched",)]
+
+
+def test_small_balances_swept_into_one_are_nothing_to_do_about() -> None:
+    con = loaded(booked(*SWEPT, *AND_MORE, subtype="dustsweeping"))
+    [(severity, remedy)] = ask(con, "select severity, remedy from data_health where kind = 'ledger_unmatched'")
+    assert (severity, remedy.startswith("None: small balances")) == ("note", True)

@@ -1,5 +1,12 @@
 -- Findings: each row is something a person should look at.
 create or replace view data_health as
+with swept as (
+    select exec_hash
+    from ledger_entries
+    where entry_subtype = 'dustsweeping'
+        and exec_hash is not null
+)
+
 select
     finding as kind,
     case when finding in ('orphan_cancel', 'fee_mismatch') then 'warning' else 'error' end as severity,
@@ -44,11 +51,14 @@ from gaps
 union all
 select
     'ledger_unmatched' as kind,
-    'warning' as severity,
+    case when exec_hash in (select exec_hash from swept) then 'note' else 'warning' end as severity,
     broker as connection,
     'The ledger''s entries of ' || ref_id || ' are no trade: ' || what as what,
     first_seen_at as since,
-    'Look at them in ledger_entries; import the other entries of these days' as remedy
+    case
+        when exec_hash in (select exec_hash from swept) then 'None: small balances were swept into one, and stand in ledger_entries'
+        else 'Look at them in ledger_entries; import the other entries of these days'
+    end as remedy
 from ledger_findings
 union all
 select
