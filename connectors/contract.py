@@ -207,24 +207,25 @@ INTEGER_DIGITS = 16
 DECIMALS = 12
 
 
-def read_decimals(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+def read_decimals(frame: pl.DataFrame, columns: Sequence[str], *, grouped: bool = False) -> pl.DataFrame:
     """Cast text columns to `MONEY`, and name in `reading_fault` the rule a text broke and its column (first one wins).
 
     `not_a_number` is text that is none; `decimal_loss` is a number that `DECIMAL(28,12)` cannot hold exactly. The
-    cell becomes null in both cases: the row is for the quarantine.
+    cell becomes null in both cases: the row is for the quarantine. `grouped` says that the broker may print commas between
+    thousands; where it does not, a comma may be a decimal point that some program has put there.
     """
     texts = (pl.col(column) for column in columns)
     odd = frame.select(text.filter(~text.str.contains(PLAIN_DECIMAL)).unique().implode() for text in texts)
     for column in columns:
         if not odd.item(0, column).is_empty():
-            frame = _read_odd_decimals(frame, column, odd.item(0, column).to_list())
+            frame = _read_odd_decimals(frame, column, odd.item(0, column).to_list(), grouped=grouped)
     return frame.with_columns(pl.col(column).cast(MONEY) for column in columns)
 
 
-def _read_odd_decimals(frame: pl.DataFrame, column: str, odd: list[str]) -> pl.DataFrame:
+def _read_odd_decimals(frame: pl.DataFrame, column: str, odd: list[str], *, grouped: bool) -> pl.DataFrame:
     texts, faults = {}, {}
     for text in odd:
-        texts[text], faults[text] = _plain_decimal(text)
+        texts[text], faults[text] = _plain_decimal(text, grouped=grouped)
     cell = pl.col(column)
     fault = cell.replace_strict(faults, default=None, return_dtype=pl.String) + f" in {column}"
     plain = (
@@ -233,10 +234,10 @@ def _read_odd_decimals(frame: pl.DataFrame, column: str, odd: list[str]) -> pl.D
     return frame.with_columns(pl.coalesce("reading_fault", fault).alias("reading_fault"), plain.alias(column))
 
 
-def _plain_decimal(text: str) -> tuple[str | None, str | None]:
+def _plain_decimal(text: str, *, grouped: bool) -> tuple[str | None, str | None]:
     """Write a number without exponent, grouping or superfluous zeros; else name the rule it breaks."""
     bare = text.strip()
-    bare = bare.replace(",", "") if GROUPED_DECIMAL.match(bare) else bare
+    bare = bare.replace(",", "") if grouped and GROUPED_DECIMAL.match(bare) else bare
     if not ANY_DECIMAL.match(bare):
         return None, "not_a_number"
     sign, digits, exponent = Decimal(bare).as_tuple()

@@ -102,7 +102,7 @@ def _rows(text: pl.DataFrame, headers: pl.DataFrame, reply: Reply, numbers: list
         exchange_id=pl.lit(reply.exchange_id),
         answered_at=pl.lit(reply.answered_at.replace(tzinfo=None), pl.Datetime("us")),
     )
-    frame = read_decimals(frame, numbers)
+    frame = read_decimals(frame, numbers, grouped=True)
     frame = clock.read_dates(frame, DATES)
     return clock.read_times(frame, "raw_time", order="id_order", called="dateTime")
 

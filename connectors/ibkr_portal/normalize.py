@@ -80,7 +80,7 @@ def _read(told: Sequence[tuple[Reply, list[Any]]]) -> pl.DataFrame:
         "broker_clock": pl.Datetime("us"),
     }
     frame = pl.DataFrame(laid_out, schema=schema).with_columns(reading_fault=pl.lit(None, pl.String))
-    return _with_times(read_decimals(frame, NUMBERS)).with_columns(
+    return _with_times(read_decimals(frame, NUMBERS, grouped=True)).with_columns(
         conid=pl.coalesce("conid", "conidEx", "conidex").str.extract(CONID, 1)
     )
 

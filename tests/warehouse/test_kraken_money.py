@@ -101,6 +101,13 @@ def test_an_order_that_two_channels_split_differently_is_told_once(replies: tupl
     ]
 
 
+def test_a_comma_is_no_thousand_at_kraken() -> None:
+    body = EXPORT.format(txid=ONE, time="2026-01-01 10:00:00").replace('"0.5"', '"1,250"')
+    con = loaded(Reply("export", "ExportTrades", body.encode(), EPOCH, "main"))
+    assert ask(con, "select rule from quarantine") == [("not_a_number",)]
+    assert ask(con, "select * from fills") == []
+
+
 def test_on_margin_cash_moves_by_fee_and_profit() -> None:
     opens = {**TRADE, "margin": "9000.0", "leverage": "5", "postxid": "TPOSIT-AAAAA-AAAAAA", "posstatus": "open"}
     closes = {**TRADE, "type": "sell", "price": "91000.0", "cost": "45500.0", "fee": "45.5", "misc": "closing"}
