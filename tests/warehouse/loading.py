@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -17,10 +22,25 @@ EPOCH = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
 def empty_warehouse() -> duckdb.DuckDBPyConnection:
-    """Open a warehouse in memory."""
-    con = duckdb.connect(config={"threads": 1})  # for a handful of rows a second thread costs more than it does
-    migrate(con)
+    """Open a warehouse in memory: a copy of one that was made once, which takes an eighth of the time."""
+    con = duckdb.connect(config=ONE_THREAD)
+    con.execute(f"attach '{_pattern()}' as pattern (read_only)")
+    con.execute("copy from database pattern to memory")
+    con.execute("detach pattern")
     return con
+
+
+ONE_THREAD: dict[str, Any] = {"threads": 1}  # for a handful of rows a second thread costs more than it does
+
+
+@cache
+def _pattern() -> Path:
+    folder = TemporaryDirectory(prefix="fillhouse-pattern-")
+    atexit.register(folder.cleanup)
+    file = Path(folder.name) / "warehouse.duckdb"
+    with duckdb.connect(file, config=ONE_THREAD) as con:
+        migrate(con)
+    return file
 
 
 def load_statement(con: duckdb.DuckDBPyConnection, body: bytes, *, hour: int = 0) -> Loaded:
