@@ -73,11 +73,11 @@ def planner(since: date | None, until: date | None, via: Way | None) -> Planner:
         parts = sync.missing(con, connection, wanted, wants_pages=via is Way.PAGES)
         covered_until = parts[0].since if parts else wanted.until
         is_first = not coverage.is_known(con, connection.name, connection.account)
-        ways = {part: _way(broker, via, part, is_first=is_first) for part in parts}
+        by_export = [part for part in parts if _goes_by_export(broker, via, part, is_first=is_first)]
+        by_pages = sync.cut(broker, connection, [part for part in parts if part not in by_export])
         asked = [
-            (window, way)
-            for part, way in ways.items()
-            for window in (_whole(part) if way is Way.EXPORT else sync.cut(broker, connection, [part]))
+            *((Window(part.since, part.until), Way.EXPORT) for part in by_export),
+            *((window, Way.PAGES) for window in by_pages),
         ]
         return Plan(
             wanted,
@@ -88,7 +88,7 @@ def planner(since: date | None, until: date | None, via: Way | None) -> Planner:
                     is_up_to_now=wanted.is_up_to_now and window.until == wanted.until,
                     may_fall_back=via is None,
                 )
-                for window, way in asked
+                for window, way in sorted(asked, key=lambda each: each[0].since)
             ),
             wants_names=broker.reference is not None,
             covered_until=covered_until if covered_until > wanted.since else None,
@@ -97,15 +97,10 @@ def planner(since: date | None, until: date | None, via: Way | None) -> Planner:
     return planned
 
 
-def _way(broker: Connector, via: Way | None, part: Asked, *, is_first: bool) -> Way:
-    """Decide how a missing part is fetched: a first history and a long one by export, where there is one."""
-    if via is None:
-        via = Way.EXPORT if is_first or policy.is_much(part) else Way.PAGES
-    return via if broker.export is not None else Way.PAGES
-
-
-def _whole(part: Asked) -> list[Window]:
-    return [Window(part.since, part.until)]
+def _goes_by_export(broker: Connector, via: Way | None, part: Asked, *, is_first: bool) -> bool:
+    """Tell how a missing part is fetched: a first history and a long part by export, where there is one."""
+    wanted = is_first or policy.is_much(part) if via is None else via is Way.EXPORT
+    return wanted and broker.export is not None
 
 
 def intended(where: Path, chosen: Sequence[Connection], planned: Planner) -> Any:

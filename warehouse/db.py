@@ -17,9 +17,7 @@ LOCK = "warehouse.lock"
 LANDING_LOCK = "landing.lock"
 RESTORING = ".restoring"  # a folder that is there while a home is being restored
 PATIENCE_SECONDS = 600.0
-MOST_LOG_BYTES = (
-    4 * 1024
-)  # a load, or some ten smaller transactions: replaying more costs more than to write it down once
+MOST_LOG_BYTES = 4096  # a load, or some ten smaller transactions: replaying more costs more than writing it down
 
 
 class WarehouseBusy(Exception):

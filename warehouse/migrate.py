@@ -30,7 +30,6 @@ def migrate(con: duckdb.DuckDBPyConnection) -> list[str]:
             con.execute(APPLIED, [name])
     if missing or views_of_today() not in known:
         create_views(con)
-        con.execute(APPLIED, [views_of_today()])
     return list(missing)
 
 
@@ -52,8 +51,13 @@ def _scripts(folder: str) -> dict[str, str]:
 
 
 def create_views(con: duckdb.DuckDBPyConnection) -> None:
-    """Make every view anew, with a comment on each column that a table of the same name already explains."""
+    """Make every view anew, with a comment on each column that a table of the same name already explains.
+
+    One record says which they are: a version that is older or newer makes its own.
+    """
     with transaction(con):
         for script in _scripts("views").values():
             con.execute(script)
         comments.explain_views(con)
+        con.execute("delete from schema_migrations where name like 'views %'")
+        con.execute(APPLIED, [views_of_today()])

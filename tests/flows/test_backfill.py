@@ -239,3 +239,14 @@ def _places_in_prefect(text: str) -> Iterator[str]:
             rows = con.execute(f'select * from "{table}"')
             if any(text in json.dumps(row, default=str) for row in rows):
                 yield f"Prefect's table {table}"
+
+
+def test_a_query_that_takes_no_dates_is_asked_once_however_many_parts_are_missing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = house.broker.today
+    assert house.backfill(since=today - timedelta(days=25), until=today - timedelta(days=15)).name == "Completed"
+    month = today - timedelta(days=40)
+    assert len(house.backfill(since=month, dry_run=True).result().windows["ibkr-flex"]) == 2
+    monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_ASKS_DATES", "false")
+    assert len(house.backfill(since=month, dry_run=True).result().windows["ibkr-flex"]) == 1

@@ -12,6 +12,7 @@ def test_views_of_an_older_version_are_made_anew() -> None:
     con.execute("update schema_migrations set name = 'views of yesterday' where name like 'views %'")
     assert migrate(con) == []
     assert con.execute("select count(*) from executions where row_key is not null").fetchall() == [(0,)]
+    assert con.execute("select count(*) from schema_migrations where name like 'views %'").fetchall() == [(1,)]
 
 
 def test_views_of_today_are_left_alone() -> None:

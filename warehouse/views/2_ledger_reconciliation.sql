@@ -30,21 +30,21 @@ references_told as (
 
 traded as (
     select
-        execution_rows.broker,
-        execution_rows.account,
-        execution_rows.exec_id,
-        execution_rows.symbol,
-        execution_rows.source,
-        execution_rows.transact_time,
-        execution_rows.signed_qty,
-        execution_rows.last_qty,
-        execution_rows.gross_trade_amt,
-        execution_rows.exec_type = 'LEDGER' and execution_rows.status = 'provisional' as was_never_told,
+        executions.broker,
+        executions.account,
+        executions.exec_id,
+        executions.symbol,
+        executions.source,
+        executions.transact_time,
+        executions.signed_qty,
+        executions.last_qty,
+        executions.gross_trade_amt,
+        executions.exec_type = 'LEDGER' and executions.status = 'provisional' as was_never_told,
         instruments.base_asset,
         instruments.quote_asset
-    from execution_rows
+    from executions
     inner join instruments using (instrument_id)
-    where execution_rows.broker in (select broker from ledger_entries)
+    where executions.broker in (select broker from ledger_entries)
 )
 
 select

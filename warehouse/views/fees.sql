@@ -21,6 +21,5 @@ from (
                 case when commission is not null then [{'asset': comm_currency, 'amount': commission, 'kind': 'trade'}] end
             )
         ) as entry
-    from execution_rows
-    where status <> 'unconfirmed'
+    from executions
 ) as charged;
