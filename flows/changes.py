@@ -17,6 +17,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
 from connectors.errors import ConnectorError
+from flows import stopping
 from flows.policy import State
 from warehouse import db, untold
 from warehouse.untold import Untold
@@ -63,7 +64,8 @@ def tell(home: Path) -> None:
 def at_most_a_warning(what: str) -> Iterator[None]:
     """Warn of whatever goes wrong in the block: no run fails because nobody could be told of it."""
     try:
-        yield
+        with stopping.kept():
+            yield
     except Exception as exc:  # noqa: BLE001  (Prefect's server away, our file in use: the fills are there all the same)
         get_run_logger().warning("%s: %s: %s", what, type(exc).__name__, exc)
 

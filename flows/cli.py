@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 something to look at, 2 bad usage or bad input, 3 a connec
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -20,17 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows import console, questions
+from flows import console, endings, questions
+from flows.endings import BAD_INPUT, GOES_ON, LOOK, NEEDS_REAUTH, STOPPED
 
 if TYPE_CHECKING:
     from flows.connections import Connection
-
-LOOK = 1
-BAD_INPUT = 2
-NEEDS_REAUTH = 3
-STOPPED = 130
-GOES_ON = "Stopped. What was landed is kept; the next run goes on from there."
-WHAT_THERE_IS = 'The tables: fillhouse sql "show tables"; their columns: fillhouse sql "describe fills".'
 
 
 class Commands(TyperGroup):
@@ -46,7 +39,7 @@ class Commands(TyperGroup):
             console.error(GOES_ON)
             raise typer.Exit(STOPPED) from exc
         except Exception as exc:
-            said = _readable(exc)
+            said = endings.readable(exc)
             if said is None:
                 raise
             text, code = said
@@ -67,43 +60,6 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line."""
     app()
-
-
-def _readable(exc: Exception) -> tuple[str, int] | None:  # noqa: PLR0911  (a table)
-    """Give an error's line and exit code; None for what nobody foresaw."""
-    import duckdb  # noqa: PLC0415
-
-    from connectors.errors import AuthRequired, ConnectorError  # noqa: PLC0415
-    from flows.connections import NotConfigured  # noqa: PLC0415
-    from warehouse.backup import BadBackup  # noqa: PLC0415
-    from warehouse.compact import CorruptLanding  # noqa: PLC0415
-    from warehouse.db import HalfRestored, WarehouseBusy  # noqa: PLC0415
-
-    text = str(exc)
-    match exc:
-        case questions.BadInput() | NotConfigured() | BadBackup():
-            return text, BAD_INPUT
-        case AuthRequired():
-            return text, NEEDS_REAUTH
-        case ConnectorError() | CorruptLanding() | HalfRestored():
-            return text, LOOK
-        case WarehouseBusy():
-            return f"{text} Wait for it to end, or end it, and try again.", LOOK
-        case RuntimeError() if isinstance(exc.__cause__, KeyboardInterrupt):  # DuckDB was at work when Ctrl-C came
-            return GOES_ON, STOPPED
-        case duckdb.ProgrammingError() | duckdb.DataError():
-            said = re.split(r"\n\nLINE \d+:", text)[0].rstrip(".")
-            quoted = re.search(r'Referenced column "(.+?)" not found', said)
-            as_text = f" If {quoted[1]} is a text, write it in single quotes: '{quoted[1]}'." if quoted else ""
-            return f"{said}.{as_text} {WHAT_THERE_IS}", BAD_INPUT
-        case duckdb.Error():
-            return text, LOOK
-        case FileNotFoundError() if exc.filename is None:
-            return text, BAD_INPUT
-        case OSError():
-            return f"{exc.filename or 'The system'}: {exc.strerror or text}. Correct that and try again.", LOOK
-        case _:
-            return None
 
 
 def _home() -> Path:

@@ -65,6 +65,26 @@ def unheard_by_children() -> Iterator[None]:
             signal.signal(number, answer)
 
 
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keep a signal one: Prefect, where it reaches it at work, makes an error of its own of it."""
+    try:
+        yield
+    except Exception as exc:
+        if stop := _behind(exc):
+            raise stop from None
+        raise
+
+
+def _behind(exc: BaseException | None) -> BaseException | None:
+    """Give the signal that an error was made of, if it was."""
+    from prefect.exceptions import ExternalSignal  # noqa: PLC0415
+
+    while exc is not None and not isinstance(exc, KeyboardInterrupt | ExternalSignal):
+        exc = exc.__cause__ or exc.__context__
+    return exc
+
+
 def _answer(how: Callable[[int, Any], None]) -> None:
     for number in SIGNALS:
         signal.signal(number, how)

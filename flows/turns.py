@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect import get_run_logger
 
-from flows import aftermath, changes, locks, policy, sync
+from flows import aftermath, changes, locks, policy, stopping, sync
 from flows.connections import Connection
 from flows.policy import Outcome
 from flows.sync import Planner
@@ -57,7 +57,8 @@ def _brought(where: Path, connection: Connection, planned: Planner, *, insists: 
 def _guarded(where: Path, connection: Connection, turn: Turn) -> Outcome:
     """Give a connection its turn, and tell of its state. What nobody foresaw ends that turn only; the run ends failed."""
     try:
-        outcome = turn(connection)
+        with stopping.kept():
+            outcome = turn(connection)
     except locks.InUse:
         raise
     except Exception as exc:  # noqa: BLE001  (the other connections are to have their turns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import select
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -144,3 +146,19 @@ def test_waiting_for_another_run_it_stops_and_its_server_is_told(house: House, c
     with get_client(sync_client=True) as client:
         (last,) = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)
     assert (last.state_name, last.state_type) == ("Crashed", StateType.CRASHED)
+
+
+def test_a_signal_that_reaches_prefect_as_it_begins_a_task_is_not_taken_for_an_error(
+    house: House, monkeypatch: pytest.MonkeyPatch, transcript: io.StringIO
+) -> None:
+    import prefect._internal.engine as begins  # noqa: PLC0415  (Prefect must be set up before)
+
+    def stopped() -> NoReturn:
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("nobody heard it")
+
+    before = transcript.tell()
+    monkeypatch.setattr(begins, "uuid4", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        house.backfill(**house.few_days())
+    assert "Task run is not set" not in transcript.getvalue()[before:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +10,13 @@ from connectors.connector import Reply
 from connectors.ibkr_portal.conversations import trades
 from connectors.ibkr_portal.endpoints import Credentials
 from connectors.registry import connector
-from connectors.wire import Request, Response, Window
+from connectors.wire import Request, Window
+from tests.connectors.answering import exchanges
 
 NOON = datetime(2026, 3, 5, 17, tzinfo=UTC)
 WINDOW = Window(datetime(2026, 2, 27), datetime(2026, 3, 5, 17))
 OURS, OTHERS = "U1111111", "U2222222"
+ACCOUNTS = {"accounts": [OURS, OTHERS], "selectedAccount": OURS}
 ROW = {
     "execution_id": "0000e0d5.6576fd38.01.01",
     "symbol": "AAPL",
@@ -31,26 +32,19 @@ ROW = {
 
 def listed(*lists: Sequence[str]) -> tuple[list[str], list[Reply]]:
     """Answer the question for our executions with lists of rows of these accounts; gives what was asked, and the lists."""
-    answers = iter(lists)
-    conversation = trades(Credentials(accounts=(OURS,)), WINDOW, [])
-    asked: list[str] = []
-    replies: list[Reply] = []
-    step, answer = next(conversation), None
-    while True:
-        if isinstance(step, Request):
-            asked.append(step.endpoint)
-            said: Any = {"accounts": [OURS, OTHERS], "selectedAccount": OURS}
-            if step.endpoint == "trades":
-                said = [ROW | {"accountCode": account} for account in next(answers)]
-            elif step.endpoint == "switch_account":
-                said = {"set": True, "acctId": OURS}
-            body = json.dumps(said).encode()
-            answer = Response(200, {}, body, NOON)
-            replies.append(Reply(f"x{len(asked)}", step.endpoint, body, NOON, params=step.params, is_live=True))
-        try:
-            step, answer = conversation.send(answer), None
-        except StopIteration:
-            return asked, [reply for reply in replies if reply.endpoint == "trades"]
+    coming = iter(lists)
+
+    def said(request: Request) -> Any:
+        if request.endpoint == "trades":
+            return [ROW | {"accountCode": account} for account in next(coming)]
+        return ACCOUNTS if request.endpoint == "accounts" else {"set": True, "acctId": OURS}
+
+    held = exchanges(trades(Credentials(accounts=(OURS,)), WINDOW, []), said, NOON)
+    return [request.endpoint for request, _ in held], [
+        Reply(f"x{place}", "trades", response.body, NOON, params=request.params, is_live=True)
+        for place, (request, response) in enumerate(held)
+        if request.endpoint == "trades"
+    ]
 
 
 def covered(replies: Sequence[Reply]) -> list[str]:

@@ -15,7 +15,8 @@ from connectors.errors import ConnectorError, ContractViolation
 from connectors.kraken.endpoints import Credentials
 from connectors.kraken.sandbox import API_KEY, API_SECRET
 from connectors.registry import connector
-from connectors.wire import Request, Response, Window
+from connectors.wire import Request, Window
+from tests.connectors.answering import exchanges
 
 KRAKEN = connector("kraken")
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
@@ -30,20 +31,10 @@ Answers = Mapping[str, Callable[[Mapping[str, str]], Any]]
 
 def asked(answers: Answers, most: int = 100) -> list[Request]:
     """Answer a conversation of pages to its end; gives what it asked."""
+    told: Answers = {"Time": lambda _: {"unixtime": NOW}, **answers}
     conversation = KRAKEN.backfill(Credentials(API_KEY, API_SECRET), WINDOW, [])
-    requests: list[Request] = []
-    step, answer = next(conversation), None
-    while len(requests) < most:
-        if isinstance(step, Request):
-            requests.append(step)
-            said: Answers = {"Time": lambda _: {"unixtime": NOW}, **answers}
-            answer = Response(200, {}, json.dumps(_envelope(said[step.endpoint](step.params))).encode(), NOON)
-        try:
-            step, answer = conversation.send(answer), None
-        except StopIteration:
-            return requests
-    message = f"still asking after {most} requests"
-    raise AssertionError(message)
+    held = exchanges(conversation, lambda request: _envelope(told[request.endpoint](request.params)), NOON, most)
+    return [request for request, _ in held]
 
 
 def _envelope(said: object) -> dict[str, object]:
