@@ -288,6 +288,30 @@ def connect(
     console.line(f"Stored as {named}. fillhouse doctor tells whether it is as it must be.")
 
 
+@app.command()
+def forget(
+    connection: Annotated[str, typer.Argument(metavar="CONNECTION", help="One that is configured no more.")],
+) -> None:
+    """Forget a connection that is no more: its state, and how fresh it promised to be. Its fills stay."""
+    from flows import surroundings  # noqa: PLC0415
+    from warehouse import connections, db, publish  # noqa: PLC0415
+
+    home = _home()
+    surroundings.prefer(home)
+    from flows import connecting  # noqa: PLC0415
+
+    connecting.require_gone(connection)
+    with db.reader(home) as con:
+        known = connections.names(con)
+    if connection not in known:
+        there_are = f"; there are: {', '.join(known)}" if known else ""
+        raise questions.BadInput(f"Nothing is known of a connection {connection}{there_are}.")
+    with db.writer(home) as con:
+        connections.forget(con, connection)
+    publish.publish(home, now=True)
+    console.line(f"{connection} is forgotten; what it brought stays.")
+
+
 def _pair(text: str) -> tuple[str, str]:
     field, equals, value = text.partition("=")
     if not equals:

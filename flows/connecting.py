@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from pydantic import SecretStr, ValidationError
 
 from flows import surroundings
@@ -45,6 +46,19 @@ def require_free(name: str, *, may_replace: bool) -> None:
         raise BadInput(NO_SERVER)
     if not may_replace and name in known_names():
         raise BadInput(f"There is a connection {name} already; --replace stores another in its place.")
+
+
+def require_gone(name: str) -> None:
+    """See to it that a connection is configured nowhere: neither in the environment nor as a block."""
+    try:
+        there_are = known_names()
+    except (httpx.HTTPError, RuntimeError) as exc:
+        message = (
+            f"Prefect's server does not answer ({type(exc).__name__}), so it cannot say whether {name} is a block."
+        )
+        raise BadInput(message) from None
+    if name in there_are:
+        raise BadInput(f"{name} is still configured: take it out of .env, or delete its block in Prefect, first.")
 
 
 def wanted(kind: str, given: Mapping[str, str]) -> Iterator[Wanted]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -67,6 +67,7 @@ def examine(
     for connection in configured:
         for found in _of_connection(home, connection, clock, sleep, say):
             yield replace(found, text=f"{connection.name}: {found.text}")
+    yield from _of_the_past(home, configured)
     yield from _of_files(home, {connection.kind for connection in configured})
 
 
@@ -151,6 +152,17 @@ def _readers_file(home: Path) -> Finding:
     return Finding(
         Level.OK, f"the reader's file was published {moment:%Y-%m-%d %H:%M} UTC" if moment else "it is there"
     )
+
+
+def _of_the_past(home: Path, configured: Sequence[Connection]) -> Iterator[Finding]:
+    """Name the connections that stand in `status` and are configured no more."""
+    if not db.is_published(home):
+        return
+    with db.reader(home) as con:
+        known = states.names(con)
+    for name in sorted({*known} - {connection.name for connection in configured}):
+        said = f"{name} stands in status, and is not configured here"
+        yield Finding(Level.NOTE, said, f"If it is no more: fillhouse forget {name}")
 
 
 def _of_connection(

@@ -120,6 +120,20 @@ def state_of(con: duckdb.DuckDBPyConnection, connection: str) -> KnownState | No
     )
 
 
+def names(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Name the connections of which a state is known."""
+    rows = con.execute("select connection from connections order by connection").fetchall()
+    return [connection for (connection,) in rows]
+
+
+def forget(con: duckdb.DuckDBPyConnection, connection: str) -> None:
+    """Take away a connection's state, and what was to be told of it; not what it brought."""
+    with transaction(con):
+        for table in ("connections", "token_notices", "gap_notices", "untold"):
+            con.execute(f"delete from {table} where connection = ?", [connection])  # noqa: S608
+        note_change(con)
+
+
 def note_expiry(
     con: duckdb.DuckDBPyConnection, connection: str, expires_on: date, ahead: int, moment: datetime, news: Untold
 ) -> bool:
