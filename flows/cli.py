@@ -447,7 +447,9 @@ def explain(
 def sandbox(
     seed: Annotated[int, typer.Option(help="Which invented history.")] = 7,
     fault: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A fault to show; may be repeated.")] = None,
-    port: Annotated[int, typer.Option(help="The port on loopback; 0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[
+        int, typer.Option(help="The first of three ports on loopback; 0 takes free ones.", min=0, max=65533)
+    ] = 0,
 ) -> None:
     """Run the sandbox brokers until Ctrl-C; one line of JSON says where they are."""
     from flows.sandboxes import there_are, together  # noqa: PLC0415

@@ -19,15 +19,19 @@ def there_are() -> frozenset[str]:
 
 @contextmanager
 def together(seed: int, faults: set[str], port: int) -> Iterator[dict[str, Any]]:
-    """Run them, somebody logged in at the gateway, and yield where they are and what a client needs to be let in."""
+    """Run them, somebody logged in at the gateway, and yield where they are and what a client needs to be let in.
+
+    They take this port and the next two; for 0, free ones.
+    """
     ibkr = flex.FlexBroker(seed=seed, faults=faults & flex.FAULTS.keys())
     gateway = gateway_of(ibkr, portal.Faults.of(*sorted(faults & portal.FAULTS.keys())))
     gateway.log_in()
     spot = kraken.KrakenBroker(seed=seed, faults=kraken.Faults.of(*sorted(faults & kraken.FAULTS.keys())))
+    first, second, third = (port + place if port else 0 for place in range(3))
     with (
-        flex.running(ibkr, port=port) as url,
-        portal.running(gateway) as where,
-        kraken.running(spot) as kraken_url,
+        flex.running(ibkr, port=first) as url,
+        portal.running(gateway, port=second) as where,
+        kraken.running(spot, port=third) as kraken_url,
     ):
         yield {
             "kraken": {

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import urllib.request
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -127,13 +131,27 @@ def test_ctrl_c_is_one_line(loaded: Terminal) -> None:
     assert (asking.returncode, error.count(b"\n")) == (130, 1)
 
 
+def three_free_ports() -> range:
+    """Find three ports in a row that nobody uses, below those that the system gives away by itself."""
+    for first in random.sample(range(20_000, 32_000), 100):
+        ports = range(first, first + 3)
+        with ExitStack() as held, suppress(OSError):
+            for port in ports:
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return ports
+    pytest.fail("there are no three free ports in a row")
+
+
 def test_sandbox_says_where_it_is_and_ends_quietly(terminal: Terminal) -> None:
-    sandbox = terminal.start("sandbox", "--seed", "3")
+    ports = three_free_ports()
+    sandbox = terminal.start("sandbox", "--seed", "3", "--port", ports[0])
     try:
         assert sandbox.stdout is not None
         said = json.loads(sandbox.stdout.readline())
         assert said["ibkr_flex"]["base_url"].endswith("/AccountManagement/FlexWebService")
         assert {"token", "query_id"} < set(said["ibkr_flex"])
+        brokers = (said[name] for name in ("ibkr_flex", "ibkr_portal", "kraken"))
+        assert [urlsplit(broker["base_url"]).port for broker in brokers] == list(ports)
         with urllib.request.urlopen(said["book_url"], timeout=10) as book:  # noqa: S310  (our own loopback)
             assert json.load(book)
         portal = said["ibkr_portal"]
