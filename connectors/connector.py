@@ -64,6 +64,9 @@ class Connector:
     backfill: Callable[[Any, Window, Sequence[Call]], Conversation]
     normalize: Callable[[Sequence[Reply]], Normalized]
     endpoint_of: Callable[[bytes, str | None], str]  # the endpoint a saved reply answers, checked against the one named
+    row_printed: Callable[
+        [bytes, int, str | None], list[str]
+    ]  # the row at a place of a reply, for a channel, as it stands there
     pace_key: Callable[[Any], str]  # what the limits count by: a hash, never a secret
     preflight: Callable[[Any, Sequence[Call], datetime], Conversation] | None = (
         None  # is the session ready? before all else

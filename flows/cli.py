@@ -425,22 +425,24 @@ def status() -> None:
 
 @app.command()
 def explain(
-    named: Annotated[str, typer.Argument(metavar="ID", help="An exec_id, row_key, trade_id, order_id or exchange_id.")],
+    named: Annotated[
+        str, typer.Argument(metavar="ID", help="Of a fill, a trade, an order, an entry of a ledger, or an exchange.")
+    ],
 ) -> None:
-    """Show a fill's revisions and the bytes behind each."""
+    """Show a fill's revisions, what the ledger booked for it, and the bytes behind each."""
     from flows import proofs  # noqa: PLC0415
     from warehouse import db  # noqa: PLC0415
 
     home = _home()
     with db.reader(home) as con:
         found = proofs.explain(con, home, named)
-    if isinstance(found, proofs.Reply):
-        console.reply(found)
-        return
-    for place, family in enumerate(found):
-        if place:
-            console.line()
-        console.family(family)
+    match found:
+        case proofs.Reply():
+            console.reply(found)
+        case proofs.Ledger():
+            console.ledger(found)
+        case proofs.Families():
+            console.families(found)
 
 
 @app.command()

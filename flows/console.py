@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from connectors.checkup import Finding
     from flows.backups import Restored
     from flows.importing import Imported
-    from flows.proofs import Family, Proof, Reply, Revision
+    from flows.proofs import Entry, Families, Family, Ledger, Proof, Reply, Revision
     from flows.questions import Row
     from warehouse.backup import Backup
     from warehouse.load import Loaded
@@ -239,6 +239,14 @@ AS_FILL = (*TERMS, "fill_commission", "fill_comm_currency", "fill_taxes", "statu
 PAST = (*TERMS, "commission", "comm_currency", "taxes", "status", "last_changed_at", "superseded_at")
 
 
+def families(found: Families) -> None:
+    """Print families under one another."""
+    for place, each in enumerate(found.found):
+        if place:
+            line()
+        family(each)
+
+
 def family(found: Family) -> None:
     """Print a family: its rows, what stands, every version that was told, and the bytes behind each."""
     first = found.members[0]
@@ -257,6 +265,26 @@ def family(found: Family) -> None:
     lines(["", "What was told, and the bytes behind it"])
     for revision in found.revisions:
         _revision(revision)
+    if found.ledger.entries:
+        line()
+        ledger(found.ledger)
+
+
+def ledger(found: Ledger) -> None:
+    """Print what a ledger booked, and the bytes behind each entry."""
+    line("What the ledger booked, and the bytes behind it (a positive fee was paid)")
+    for entry in found.entries:
+        _entry(entry)
+
+
+def _entry(entry: Entry) -> None:
+    said = entry.booked
+    words = " ".join(word for word in (said["entry_type"], said["entry_subtype"]) if word)
+    line(
+        f"- {shown(said['entry_id'])} of {shown(said['ref_id'])}, {words}, {shown(said['entry_time'])}: "
+        f"{shown(said['amount'])} {said['asset']}, fee {shown(said['fee'])} {shown(said['fee_asset'])}, {said['status']}"
+    )
+    _proof(entry.proof, f", row {said['raw_row']}")
 
 
 def _revision(revision: Revision) -> None:

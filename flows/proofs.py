@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,8 +13,6 @@ from flows.questions import BadInput, Row, rows
 
 if TYPE_CHECKING:
     import duckdb
-
-ROWS = ("trades", "ledger", "items", "secdef")  # what replies call the rows they wrap
 
 # A row is named by its key, with or without its letter, or by an id that the broker prints.
 NAMED = """
@@ -88,10 +83,27 @@ from execution_reports
 where exchange_id = ?
 """
 
-# An execution-level element of a Flex statement: what `raw_row` counts.
-ELEMENT = re.compile(r"""<(Trade|TradeConfirm)(?=[\s/>])(?:"[^"]*"|'[^']*'|[^>"'])*>""")
-LEVEL = re.compile(r"""\slevelOfDetail\s*=\s*["']\s*(.*?)\s*["']""")
-EXECUTION_LEVELS = frozenset({"EXECUTION", "", "-", "--", "N/A"})
+FAMILY_LEDGER = """
+select ledger_entries.*
+from ledger_entries
+where exec_hash in (
+        select exec_hash
+        from links
+        where family = ?
+    )
+order by
+    entry_time,
+    entry_id
+"""
+
+ENTRIES = """
+select *
+from ledger_entries
+where $id in (entry_id, ref_id)
+order by
+    entry_time,
+    entry_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +125,35 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """What a ledger booked, and its proof."""
+
+    booked: Row
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a ledger booked for something, in the order of time."""
+
+    entries: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
-    """The rows that one execution, trade id or cancel ties together."""
+    """The rows that one execution, trade id or cancel ties together, and what the ledger booked for them."""
 
     members: list[Row]
     revisions: list[Revision]
     past: list[Row]
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """The families of the executions that bear an id."""
+
+    found: list[Family]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +165,22 @@ class Reply:
     rejected: list[tuple[Row, list[str]]]
 
 
-def explain(con: duckdb.DuckDBPyConnection, home: Path, named: str) -> Reply | list[Family]:
-    """Find what an id names: an exchange, or the families of the executions that bear it; `BadInput` for neither."""
+def explain(con: duckdb.DuckDBPyConnection, home: Path, named: str) -> Reply | Families | Ledger:
+    """Find what an id names: an exchange, the families of the executions that bear it, or else what a ledger booked.
+
+    Raises `BadInput` for an id that nothing bears.
+    """
     body_of = _bodies(home)
     if rows(con, EXCHANGE, [named]):
         return _reply(con, body_of, named)
-    families = [row["family"] for row in rows(con, NAMED, {"id": named})]
-    if not families:
-        raise BadInput(
-            f"Nothing here has the id {named!r}. "
-            'Take an exec_id, row_key, trade_id, order_id or exchange_id from fillhouse sql "from executions".'
-        )
-    return [_family(con, body_of, family) for family in sorted(families)]
+    if families := [row["family"] for row in rows(con, NAMED, {"id": named})]:
+        return Families([_family(con, body_of, family) for family in sorted(families)])
+    if booked := rows(con, ENTRIES, {"id": named}):
+        return _ledger(con, body_of, booked)
+    raise BadInput(
+        f"Nothing here has the id {named!r}. Take an exec_id, row_key, trade_id, order_id or exchange_id from "
+        'fillhouse sql "from executions", or an entry_id or ref_id from "from ledger_entries".'
+    )
 
 
 def _family(con: duckdb.DuckDBPyConnection, body_of: Callable[[str, str], bytes | None], family: int) -> Family:
@@ -155,14 +194,24 @@ def _family(con: duckdb.DuckDBPyConnection, body_of: Callable[[str, str], bytes 
         proof = _proof(con, body_of, report["exchange_id"], report["raw_row"], report["source"])
         revisions.append(Revision(report, changes, proof))
         before = report
-    return Family(rows(con, FAMILY_ROWS, [family]), revisions, rows(con, FAMILY_PAST, [family]))
+    return Family(
+        rows(con, FAMILY_ROWS, [family]),
+        revisions,
+        rows(con, FAMILY_PAST, [family]),
+        _ledger(con, body_of, rows(con, FAMILY_LEDGER, [family])),
+    )
+
+
+def _ledger(con: duckdb.DuckDBPyConnection, body_of: Callable[[str, str], bytes | None], booked: list[Row]) -> Ledger:
+    return Ledger([Entry(entry, _proof(con, body_of, entry["exchange_id"], entry["raw_row"])) for entry in booked])
 
 
 def _reply(con: duckdb.DuckDBPyConnection, body_of: Callable[[str, str], bytes | None], exchange_id: str) -> Reply:
     proof = _proof(con, body_of, exchange_id)
     body = body_of(proof.exchange["landed_file"], exchange_id) or b""
     rejected = [
-        (row, raw_elements(body, row["raw_row"])) for row in rows(con, REJECTED, [proof.exchange["body_sha256"]])
+        (row, _printed(proof.exchange, body, row["raw_row"]))
+        for row in rows(con, REJECTED, [proof.exchange["body_sha256"]])
     ]
     return Reply(proof, rows(con, TOLD_BY, [exchange_id])[0], rejected)
 
@@ -179,7 +228,18 @@ def _proof(
     if body is None:
         return Proof(exchange, None, [])
     verified = hashlib.sha256(body).hexdigest() == exchange["body_sha256"]
-    return Proof(exchange, verified, [] if raw_row is None else raw_elements(body, raw_row, source))
+    return Proof(exchange, verified, [] if raw_row is None else _printed(exchange, body, raw_row, source))
+
+
+def _printed(exchange: Row, body: bytes, raw_row: int, source: str | None = None) -> list[str]:
+    """Find a row in the bytes again; bytes that were changed since may hold none."""
+    from connectors.errors import ConnectorError  # noqa: PLC0415
+    from connectors.registry import connector  # noqa: PLC0415
+
+    try:
+        return connector(exchange["connector"]).row_printed(body, raw_row, source)
+    except ConnectorError:
+        return []
 
 
 def _bodies(home: Path) -> Callable[[str, str], bytes | None]:
@@ -191,52 +251,3 @@ def _bodies(home: Path) -> Callable[[str, str], bytes | None]:
         return read_body(home, file, exchange_id)
 
     return body_of
-
-
-def raw_elements(body: bytes, raw_row: int, source: str | None = None) -> list[str]:
-    """Find the row of a reply: the element that is the `raw_row`-th of execution level, or the object at that place.
-
-    Trades and confirmations are counted apart; where the channel is not known (a rejected row) a body that holds both
-    kinds gives both.
-    """
-    text = body.decode("utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", errors="replace")
-    if text.lstrip()[:1] in ("{", "["):
-        return _json_rows(text, raw_row)
-    wanted = ["Trade", "TradeConfirm"] if source is None else ["TradeConfirm" if source.endswith("_tcf") else "Trade"]
-    found, seen = [], Counter[str]()
-    for element in ELEMENT.finditer(text):
-        level = LEVEL.search(element[0])
-        if level is None or level[1] in EXECUTION_LEVELS:
-            if seen[element[1]] == raw_row and element[1] in wanted:
-                found.append(element[0])
-            seen[element[1]] += 1
-    return found
-
-
-def _json_rows(text: str, raw_row: int) -> list[str]:
-    """Find the object at a place of the innermost list (or table by id) that a reply of JSON wraps, as printed but for blanks."""
-    try:
-        held = json.loads(text, parse_float=_Printed, parse_int=_Printed)
-    except json.JSONDecodeError:
-        return []
-    if isinstance(held, dict):
-        held = held.get("result", held)
-    if isinstance(held, dict):
-        held = next((held[name] for name in ROWS if isinstance(held.get(name), list | dict)), held)
-    rows = [{name: row} for name, row in held.items()] if isinstance(held, dict) else held
-    return [_written(rows[raw_row])] if isinstance(rows, list) and raw_row < len(rows) else []
-
-
-class _Printed(str):
-    """A number as the broker printed it."""
-
-    __slots__ = ()
-
-
-def _written(value: Any) -> str:
-    """Write JSON again, its numbers as they were printed."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(name)}: {_written(held)}" for name, held in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_written, value)) + "]"
-    return str(value) if isinstance(value, _Printed) else json.dumps(value)

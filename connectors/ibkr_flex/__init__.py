@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from connectors.connector import Connector, Limit, Limits
-from connectors.ibkr_flex import checkup, conversations, endpoints, normalize, replies
+from connectors.ibkr_flex import checkup, conversations, endpoints, normalize, printed, replies
 
 CONNECTOR = Connector(
     name="ibkr_flex",
@@ -23,6 +23,7 @@ CONNECTOR = Connector(
     normalize=normalize.normalize,
     file_suffixes=frozenset({".xml"}),
     overlap=timedelta(days=7),  # corrections and late fees
+    row_printed=printed.row_of,
     pace_key=endpoints.pace_key,
     endpoint_of=replies.endpoint_of,
 )

@@ -36,6 +36,7 @@ CONNECTOR = Connector(
     check=conversations.check,
     normalize=normalize.normalize,
     endpoint_of=replies.endpoint_of,
+    row_printed=replies.row_printed,
     pace_key=endpoints.pace_key,
     is_one_at_a_time=True,
     each_reply_stands=True,

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
+from connectors.printed import row_of_json
 from connectors.wire import Response
 
 NO_BRIDGE = "no_bridge"
@@ -109,6 +110,11 @@ def rows_of(body: bytes, endpoint: str) -> list[Any]:
     """Give the rows of an answer, numbers as the text they are printed in. Raises `ContractViolation` for any other shape."""
     rows: list[Any] = READERS[endpoint](_json(body, endpoint), endpoint)
     return rows
+
+
+def row_printed(body: bytes, place: int, _source: str | None) -> list[str]:
+    """Give the row at a place of an answer as it was printed."""
+    return row_of_json(body, place)
 
 
 def _parsed(response: Response, endpoint: str) -> Any:

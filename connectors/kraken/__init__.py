@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from connectors.connector import Connector, Limits
-from connectors.kraken import conversations, dialect, endpoints, normalize, replies
+from connectors.kraken import conversations, dialect, endpoints, normalize, printed, replies
 
 CONNECTOR = Connector(
     name="kraken",
@@ -21,6 +21,7 @@ CONNECTOR = Connector(
     reference_endpoints=frozenset({"Assets", "AssetPairs"}),
     normalize=normalize.normalize,
     fills_of_legs=normalize.fills_of_legs,
+    row_printed=printed.row_of,
     pace_key=endpoints.pace_key,
     endpoint_of=replies.endpoint_of,
     file_suffixes=frozenset({".csv", ".tsv", ".zip", ".json"}),

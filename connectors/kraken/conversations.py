@@ -83,7 +83,7 @@ def export(credentials: Credentials, window: Window, recent: Sequence[Call] = ()
     for report, export_id in orders:
         yield from _until_made(caller, report, export_id)
         archive = yield from caller.read(endpoints.retrieve_export(credentials, export_id), _export)
-        fetched[report] = exports.rows_of(archive)
+        fetched[report] = list(exports.rows_of(archive))
         yield from caller.read(endpoints.remove_export(credentials, export_id), _result)
     for report, question in REPORTS.items():
         page = yield from caller.read(question(credentials, start, end, 0), replies.read_page)

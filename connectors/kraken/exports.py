@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from collections.abc import Iterator
 
 from connectors.errors import ContractViolation
 
@@ -82,11 +83,11 @@ def require_even(text: bytes) -> None:
             raise ContractViolation(f"Line {line} has {len(cells)} cells where the header has {width}.", remedy=AGAIN)
 
 
-def rows_of(body: bytes) -> list[dict[str, str]]:
-    """Give an export's rows as they stand, by column name."""
+def rows_of(body: bytes) -> Iterator[dict[str, str]]:
+    """Give an export's rows one by one as they stand, by column name."""
     text = unpacked(body)
     names = header_of(text)
     require_even(text)
     rows = csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline=""), delimiter=separator_of(text))
     next(rows, None)
-    return [dict(zip(names, cells, strict=True)) for cells in rows if cells]
+    return (dict(zip(names, cells, strict=True)) for cells in rows if cells)

@@ -11,6 +11,10 @@ import pytest
 from tests.flows.terminal import CHANGING, ONE_BAD_ROW, PLAIN, REBOOKED, ROOT, Terminal
 from tests.importing import rows
 
+KRAKEN = ROOT / "tests" / "connectors" / "kraken" / "recorded"
+IN_KFEE = KRAKEN / "12_fee_in_kfee_by_the_ledger"
+STAKED = KRAKEN / "23_staking_and_earn_moves_are_no_fills"
+BAD_EXPORT = KRAKEN / "49_bad_rows_among_good_in_an_export" / "1_trades.csv"
 CONFIRMED = ROOT / "tests" / "connectors" / "ibkr_portal" / "recorded" / "31_the_portal_then_activity"
 
 
@@ -70,6 +74,29 @@ def test_explain_of_an_exchange_shows_its_rejected_rows_as_printed(terminal: Ter
     assert result.exit_code == 0
     assert "In quarantine: 10 rows" in result.stdout
     assert 'ibCommission="abc"' in result.stdout
+
+
+def test_explain_shows_what_the_ledger_booked_for_a_fill_and_for_anything_else(terminal: Terminal) -> None:
+    for file in sorted(STAKED.glob("[0-9]*")) + sorted(IN_KFEE.glob("[0-9]*")):
+        endpoint = ["--endpoint", "TradesHistory"] if file.suffix == ".json" else []
+        assert terminal.run("import", "--broker", "kraken", *endpoint, file).exit_code == 0
+    of_a_fill = terminal.run("explain", "T546AY-TBVFD-DSSJQI").stdout
+    assert of_a_fill.count(" of T546AY-TBVFD-DSSJQI, trade, ") == 3
+    assert "fee 156 KFEE, booked" in of_a_fill
+    assert '"asset": "KFEE"' in of_a_fill
+    (entry,) = rows(terminal.home, "select entry_id, ref_id from ledger_entries where entry_type = 'staking' limit 1")
+    for id_ in entry.values():
+        told = terminal.run("explain", id_).stdout
+        assert f"- {entry['entry_id']} of {entry['ref_id']}, staking" in told
+        assert f'{{"txid": "{entry["entry_id"]}"' in told
+
+
+def test_explain_shows_the_rejected_rows_of_an_export(terminal: Terminal) -> None:
+    terminal.run("import", "--broker", "kraken", BAD_EXPORT)
+    (exchange,) = rows(terminal.home, "select distinct exchange_id from quarantine")
+    told = terminal.run("explain", exchange["exchange_id"]).stdout
+    assert "In quarantine: 10 rows" in told
+    assert told.count('    {"txid": ') == 10
 
 
 def test_explain_says_when_the_landed_bytes_were_changed(terminal: Terminal) -> None:
