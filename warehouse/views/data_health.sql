@@ -57,7 +57,7 @@ select
     first_seen_at as since,
     case
         when exec_hash in (select exec_hash from swept) then 'None: small balances were swept into one, and stand in ledger_entries'
-        else 'Look at them in ledger_entries; import the other entries of these days'
+        else 'Look at them: fillhouse explain ' || ref_id || '; import the other entries of these days'
     end as remedy
 from ledger_findings
 union all
