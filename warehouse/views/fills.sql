@@ -52,59 +52,11 @@ select
 from execution_rows
 where stands;
 
+-- What stood at a moment: what stands and has not changed since, and what has changed since then, as it was.
 create or replace macro fills_as_of(moment) as table
-select
-    broker,
-    account,
-    row_key,
-    version,
-    exec_id,
-    exec_rev,
-    exec_type,
-    exec_ref_id,
-    order_id,
-    cl_ord_id,
-    trade_id,
-    instrument_id,
-    symbol,
-    security_type,
-    side,
-    last_qty,
-    signed_qty,
-    last_px,
-    contract_multiplier,
-    currency,
-    gross_trade_amt,
-    net_money,
-    fill_commission as commission,
-    fill_comm_currency as comm_currency,
-    fill_fee_status as fee_status,
-    fill_fee_entries as fee_entries,
-    fill_taxes as taxes,
-    fx_rate_to_base,
-    realized_pnl,
-    last_liquidity_ind,
-    position_effect,
-    last_mkt,
-    leverage,
-    margin,
-    position_id,
-    transact_time,
-    transact_time_raw,
-    time_zone_assumed,
-    trade_date,
-    settl_date,
-    report_date,
-    book_date,
-    source,
-    status,
-    first_seen_at,
-    last_changed_at,
-    exchange_id,
-    raw_row
-from execution_rows
-where stands
-    and last_changed_at <= moment
+select *
+from fills
+where last_changed_at <= moment
 union all
 select
     broker,
