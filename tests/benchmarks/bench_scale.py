@@ -1,11 +1,15 @@
-"""Load 100 new fills into a warehouse of ten million rows, and the same into one of ten thousand.
+"""Load 100 new fills into a warehouse of ten million rows, and the same into one of ten thousand; then sync both.
 
 `python -m tests.benchmarks.bench_scale [--rows 10000000]`. The rows are made by SQL from one that was loaded, with the hashes a
-load looks for; the loads are those of every sync, from opening the file to closing it, publishing excepted.
+load looks for; the loads are those of every sync, from opening the file to closing it, publishing excepted. A whole sync is
+`fillhouse sync` as a person types it, against the sandbox's Kraken on loopback: with the start of Prefect's server in it, and,
+where there are new fills, the publishing of the reader's file.
 """
 
 import argparse
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +21,7 @@ import duckdb
 import polars as pl
 
 from connectors.connector import Reply
+from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys, running
 from connectors.registry import connector
 from warehouse import db
 from warehouse.landing import METADATA, SCHEMA
@@ -27,6 +32,7 @@ NEW = 100
 SCATTERED = 5
 RUNS = 3
 MOMENT = datetime(2026, 6, 1, 12, tzinfo=UTC)
+FILLHOUSE = Path(sys.executable).with_name("fillhouse")
 FIRST = 1_500_000_000
 MACROS = Path(__file__).parents[2] / "warehouse" / "derive" / "00_macros.sql"
 
@@ -134,6 +140,36 @@ def measured(home: Path, rows: int) -> dict[str, float]:
     }
 
 
+def synced(home: Path) -> dict[str, float]:
+    """Measure a whole sync that finds nothing new, and one that finds new fills."""
+    broker = KrakenBroker(trades=200, years=1, keys=own_keys("pro"))
+    with running(broker) as address:
+        settings = {
+            "FILLHOUSE_HOME": str(home),
+            "FILLHOUSE_KRAKEN_KEY": API_KEY,
+            "FILLHOUSE_KRAKEN_SECRET": API_SECRET,
+            "FILLHOUSE_KRAKEN_TIER": "pro",
+            "FILLHOUSE_KRAKEN_ACCOUNT": "A1",
+            "FILLHOUSE_KRAKEN_BASE_URL": address,
+        }
+
+        def sync() -> None:
+            subprocess.run(
+                [FILLHOUSE, "sync"], check=True, capture_output=True, cwd=home, env={**os.environ, **settings}
+            )
+
+        sync()
+        idle = [seconds_of(sync) for _ in range(RUNS)]
+        new = []
+        for _ in range(RUNS):
+            broker.trade_now(SCATTERED)
+            new.append(seconds_of(sync))
+    return {
+        "fillhouse sync, nothing new": statistics.median(idle),
+        f"the same, {SCATTERED} new": statistics.median(new),
+    }
+
+
 def main() -> None:
     """Read the command line, measure both sizes, print the table."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -145,7 +181,7 @@ def main() -> None:
             home = Path(folder) / str(size)
             home.mkdir()
             grown(home, size)
-            found[size] = measured(home, size)
+            found[size] = measured(home, size) | synced(home)
     sys.stdout.write(f"{'milliseconds, medians of ' + str(RUNS):<44}{SMALL:>14,}{rows:>14,}{'ratio':>8}\n")
     for name, small in found[SMALL].items():
         large = found[rows][name]
