@@ -86,7 +86,7 @@ class Connector:
         None  # what a reply with rows shows of the set-up; None for one without
     )
     reference_endpoints: frozenset[str] = frozenset()  # whose latest replies are the context of all others
-    fills_of_legs: Callable[[pl.DataFrame, Sequence[Reply]], pl.DataFrame] | None = None  # from ledger entries alone
+    fills_of_legs: Callable[[pl.DataFrame, Sequence[Reply]], Normalized] | None = None  # from ledger entries alone
     file_suffixes: frozenset[str] = (
         frozenset()
     )  # what files of this broker are called, where nobody says whose they are

@@ -269,7 +269,10 @@ RULES: dict[str, pl.Expr] = {
     | pl.col("reading_fault").is_not_null(),
     "date_missing": pl.col("book_date").is_not_null() | pl.col("reading_fault").is_not_null(),
     # A row that another channel confirms may leave it to that, or to its instrument's record.
-    "currency_unknown": pl.col("currency").str.contains("^[A-Z0-9]{3,5}$").fill_null(pl.col("status") == "provisional"),
+    "currency_unknown": (
+        pl.col("currency").str.contains("^[A-Z0-9]{3,5}$")
+        | ((pl.col("security_type") == "CRYPTO") & pl.col("currency").str.contains("^[A-Za-z0-9.]+$"))
+    ).fill_null(pl.col("status") == "provisional"),
     "side_missing": pl.col("side").is_in(["BUY", "SELL"]).fill_null(value=False)
     | (pl.col("exec_type") == "BOOK")
     | pl.col("reading_fault").is_not_null(),

@@ -73,8 +73,9 @@ def planner(since: date | None, until: date | None, via: Way | None) -> Planner:
         parts = sync.missing(con, connection, wanted, wants_pages=via is Way.PAGES)
         covered_until = parts[0].since if parts else wanted.until
         is_first = not coverage.is_known(con, connection.name, connection.account)
-        by_export = [part for part in parts if _goes_by_export(broker, via, part, is_first=is_first)]
-        by_pages = sync.cut(broker, connection, [part for part in parts if part not in by_export])
+        overlapping = sync.overlapping(broker, parts, wanted)
+        by_export = [part for part in overlapping if _goes_by_export(broker, via, part, is_first=is_first)]
+        by_pages = sync.cut(broker, connection, [part for part in overlapping if part not in by_export])
         asked = [
             *((Window(part.since, part.until), Way.EXPORT) for part in by_export),
             *((window, Way.PAGES) for window in by_pages),

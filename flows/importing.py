@@ -15,7 +15,7 @@ from connectors.errors import ConnectorError, ContractViolation
 from connectors.registry import CONNECTORS, connector
 from flows.connections import accounts_of
 from flows.questions import BadInput
-from flows.steps import IMPORTED, context_of, settle
+from flows.steps import IMPORTED, context_of, recover, settle
 from flows.talk import OK
 from flows.timing import utc_now
 from warehouse import coverage, db, landing
@@ -77,6 +77,7 @@ def import_files(
 ) -> Iterator[Imported]:
     """Land and load files the user already has. A file that is no reply of this broker is refused whole, and leaves no trace."""
     broker = connector(name)
+    recover(home)
     for path in paths:
         try:
             body = _read(path)

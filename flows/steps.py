@@ -166,9 +166,16 @@ def _with_fills_of_late_legs(
         return said
     every = pl.concat([legs, stored.select(pl.col(name).cast(dtype) for name, dtype in LEDGER.items())])
     every = every.join(stored.select(of_one).unique(), on=of_one, how="semi")
-    fills = broker.fills_of_legs(every.unique("entry_id", keep="first", maintain_order=True), context)
+    made = broker.fills_of_legs(every.unique("entry_id", keep="first", maintain_order=True), context)
     others = said.reports.join(every, on=of_one, how="anti")
-    return replace(said, reports=pl.concat([others, fills]))
+    return replace(
+        said,
+        reports=pl.concat([others, made.reports]),
+        instruments=pl.concat([said.instruments, made.instruments]).unique(
+            "instrument_id", keep="first", maintain_order=True
+        ),
+        quarantine=pl.concat([said.quarantine, made.quarantine]),
+    )
 
 
 def _note(rows: list[Landed], kind: str) -> dict[str, Any]:

@@ -185,6 +185,11 @@ def within_reach(broker: Connector, asked: Asked, moment: datetime) -> Asked:
     return replace(asked, since=min(max(asked.since, moment.replace(tzinfo=None) - broker.reach), asked.until))
 
 
+def overlapping(broker: Connector, parts: Sequence[Asked], wanted: Asked) -> list[Asked]:
+    """Begin each missing part a little earlier, among what is wanted: what is told late is asked for, too."""
+    return [Asked(max(part.since - broker.overlap, wanted.since), part.until) for part in parts]
+
+
 def cut(broker: Connector, connection: Connection, parts: Sequence[Asked]) -> list[Window]:
     """Cut what is missing into the broker's questions. Where the broker takes no dates there is only one question."""
     if broker.reach is not None and parts:  # it tells the same last days, whatever it is asked

@@ -43,7 +43,7 @@ def verdict_on(asked: Asked, answer: dict[str, Any], *, every_day: bool) -> tupl
     if since is None and answer["broker_count"] not in (None, answer["row_count"]):
         return "partial", f"the broker counts {answer['broker_count']} rows and told {answer['row_count']}"
     if not answer["holds_section"]:
-        return "partial", "the query has no section for trades, so it cannot tell whether there were any"
+        return "partial", "the query has no place for executions, so it cannot tell whether there were any"
     if since is None or until is None:
         return "partial", "the statement does not say which days it covers"
     missing = []

@@ -15,7 +15,10 @@ import pyarrow as pa
 
 from warehouse import coverage, versions
 from warehouse.coverage import Asked
+from warehouse.shape import PUBLIC
 
+TOLD = ", ".join(column for column in PUBLIC if column not in ("exchange_id", "raw_row"))
+DIFFERING = f"select count(*) from (select {TOLD} from new_rows except select {TOLD} from old_rows)"  # noqa: S608  (names of ours)
 BATCH_ROWS = 12_500
 POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 4 order by key_worth desc"
 MOST_ROUNDS = 1000  # of label propagation; a family of n rows needs at most n
@@ -99,13 +102,13 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
         con.execute(_sql("00_macros"))
         changed_entries = _merge_entries(con, batch.ledger)
         _merge_instruments(con, batch.instruments)
-        added, revised, cancelled = _merge_reports(con, _with_terms(con, batch, told_at))
+        added, revised, cancelled, is_told_otherwise = _merge_reports(con, _with_terms(con, batch, told_at))
         rejected = _merge_quarantine(con, batch)
         _merge_drift(con, batch.drift)
         read = batch.reports.height + rejected
         loaded = Loaded(read, added, revised, cancelled, rejected, changed_entries, batch.ledger.height, tuple(gaps))
         _record_run(con, batch, run, loaded)
-        if loaded.changed or loaded.gaps or run.is_news or run.nothing_there:
+        if loaded.changed or is_told_otherwise or loaded.gaps or run.is_news or run.nothing_there:
             note_change(con)
     return loaded
 
@@ -143,8 +146,11 @@ def derive_again(con: duckdb.DuckDBPyConnection) -> None:
         _write(con)
 
 
-def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tuple[int, int, int]:
-    """Merge reports into versions, rows, cancels and families. Gives rows added, revised and fills that ceased to stand."""
+def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tuple[int, int, int, bool]:
+    """Merge reports into versions, rows, cancels and families.
+
+    Gives rows added, revised and fills that ceased to stand, and whether any row says something else than before.
+    """
     placed = reports.with_row_index("place")
     con.register("incoming", _in_batches(placed))
     con.execute(_sql("01_links"))
@@ -164,21 +170,28 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     con.execute(_sql("05_stored"))
     con.execute(versions.DROP_KNOWN)
     if not _scalar(con, "select (select count(*) from batch) + (select count(*) from touched)"):
-        return alone, 0, 0
+        return alone, 0, 0, False
     con.execute(versions.FIRST_VERSIONS)
     con.execute(versions.MERGED_VERSIONS)
     _judge(con)
     added = _scalar(con, "select count(*) from new_rows anti join old_rows using (row_hash)")
     revised = _scalar(
         con,
-        "select count(*) from new_rows as new inner join old_rows as old using (row_hash) where new.version > old.version",
+        """
+        select count(*)
+        from new_rows as new
+        inner join old_rows as old using (row_hash)
+        where new.version > old.version
+            or (new.source <> old.source and new.last_changed_at > old.last_changed_at)
+        """,
     )
+    is_told_otherwise = bool(_scalar(con, DIFFERING))
     cancelled = _scalar(
         con,
         "select count(*) from old_rows as old where old.stands and row_hash in (select row_hash from new_rows where not stands)",
     )
     _write(con)
-    return alone + added, revised, cancelled
+    return alone + added, revised, cancelled, is_told_otherwise
 
 
 def _with_terms(con: duckdb.DuckDBPyConnection, batch: Batch, told_at: datetime) -> pl.DataFrame:

@@ -83,6 +83,9 @@ FILLABLE = (
     "settl_date",
 )
 
+# Of these, what follows from quantity and price.
+OF_EQUAL_TERMS = ("gross_trade_amt", "net_money")
+
 # The columns people read, in the order of the tables.
 PUBLIC = (
     "broker",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warehouse.shape import FILLABLE, IN_PLACE, KEY, PUBLIC, VERSIONED, listed
+from warehouse.shape import FILLABLE, IN_PLACE, KEY, OF_EQUAL_TERMS, PUBLIC, VERSIONED, listed
 
 TOLD = (*VERSIONED, *IN_PLACE)
 FLAGS = """false as is_latest,
@@ -242,15 +242,22 @@ from stored_reports as stored
 anti join new_reports using (row_hash, source)
 """
 
-# What the lesser rows of a row know and it does not.
+# What the lesser rows of a row know and it does not; what their terms came to only where those are its own.
+_OF_ANY_TERMS = tuple(column for column in FILLABLE if column not in OF_EQUAL_TERMS)
+_FILLER = "any_value(lesser.{0} order by lesser.source_rank desc, lesser.key_rank desc, lesser.row_key) as {0}"
+_TERMS_AGREE = "lesser.last_qty = better.last_qty and lesser.last_px is not distinct from better.last_px"
 FILLERS = f"""
 create or replace temp table fillers as
 select
     twins.better_hash as row_hash,
     min(lesser_told.first_seen_at) as first_seen_at,
     any_value(lesser_told.fee_entries order by lesser.source_rank desc, lesser.key_rank desc, lesser.row_key) as fee_entries,
-    {listed(FILLABLE, "any_value(lesser.{0} order by lesser.source_rank desc, lesser.key_rank desc, lesser.row_key) as {0}")}
+    {listed(_OF_ANY_TERMS, _FILLER)},
+    {listed(OF_EQUAL_TERMS, f"{_FILLER.removesuffix(' as {0}')} filter (where {_TERMS_AGREE}) as {{0}}")}
 from twins
+inner join latest as better
+    on better.row_hash = twins.better_hash
+    and better.source = twins.better_source
 inner join latest as lesser_told
     on lesser_told.row_hash = twins.lesser_hash
     and lesser_told.source = twins.lesser_source

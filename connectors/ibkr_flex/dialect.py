@@ -50,6 +50,7 @@ MANDATORY = (
 # Without these a fill is poorer, and some questions cannot be answered.
 RECOMMENDED = (
     "accountId",
+    "assetCategory",
     "conid",
     "multiplier",
     "transactionID",

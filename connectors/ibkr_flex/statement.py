@@ -31,6 +31,7 @@ CONFIRM_NAMES = {
 }
 
 _SECTION = re.compile(rb"<(FlexStatement|Trades|TradeConfirms)[\s/>]")
+_OTHER = re.compile(rb"<(FlexStatement|Order|SymbolSummary|AssetSummary|Lot|Trade|TradeConfirm)[\s/>]")
 _ROW = re.compile(rb"<(Trade|TradeConfirm)\s[^>]*")
 _ATTRIBUTE = re.compile(r"\s([A-Za-z_][\w.-]*)\s*=")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
@@ -45,7 +46,7 @@ class Statement:
     trades: pl.DataFrame  # a row a <Trade> of level EXECUTION or without level
     confirms: pl.DataFrame  # the same for <TradeConfirm>, its attributes under the names of <Trade>
     attributes: dict[str, frozenset[str]]  # every attribute name printed, by element
-    holds_section: list[bool]  # by FlexStatement: whether it has a Trades or TradeConfirms section, be it empty
+    holds_section: list[bool]  # by FlexStatement: whether it has a place for executions, be it empty
 
 
 @cache
@@ -60,11 +61,18 @@ def read_statement(body: bytes) -> Statement:
         attributes, holds_section = printed_attributes(body), sections(body)
         tables = parsing.result()
     response = tables["response"]
+    trades, confirms = (_executions(tables[name]) for name in ("trades", "confirms"))
+    told = {*trades["statement"], *confirms["statement"]}
+    if any(holds and place not in told for place, holds in enumerate(holds_section)):
+        summed_up = others(body)
+        holds_section = [
+            holds and (place in told or place not in summed_up) for place, holds in enumerate(holds_section)
+        ]
     return Statement(
         kind=response.item(0, "type") or "" if response.height else "",
         headers=_cleaned(tables["statements"]),
-        trades=_executions(tables["trades"]).with_columns(ibExecID=pl.coalesce("ibExecID", "execID")).drop("execID"),
-        confirms=_executions(tables["confirms"].rename(CONFIRM_NAMES)),
+        trades=trades.with_columns(ibExecID=pl.coalesce("ibExecID", "execID")).drop("execID"),
+        confirms=confirms.rename(CONFIRM_NAMES),
         attributes=attributes,
         holds_section=holds_section,
     )
@@ -103,6 +111,17 @@ def sections(body: bytes) -> list[bool]:
         else:
             held[-1:] = [True]
     return held
+
+
+def others(body: bytes) -> set[int]:
+    """Give the statements (by place) that tell orders, summaries or lots; one that tells no execution leaves those out."""
+    place, found = -1, set[int]()
+    for tag in _OTHER.finditer(body):
+        if tag.group(1) == b"FlexStatement":
+            place += 1
+        else:
+            found.add(place)
+    return found
 
 
 def printed_attributes(body: bytes) -> dict[str, frozenset[str]]:

@@ -19,7 +19,8 @@ NUMBERS = ["size", "price", "commission", "net_amount"]
 CONTRACT_NUMBERS = ["multiplier", "strike"]
 REVISED = r"^[^.]+\.[^.]+\.\d{2}\.(\d{2})$"  # four groups, the last two of two digits: the last is the revision
 CONID = r"^([^@]+)"  # a venue may follow: 265598@SMART
-ACCOUNT_NUMBER = r"^[A-Z]{1,3}\d{4,}$"  # an alias is whatever the user likes
+ACCOUNT_NUMBER = r"^[A-Z]{1,3}\d{4,}[A-Z]?$"  # a segment has a letter behind it; an alias is whatever the user likes
+PAIR = r"^[A-Z]{3}\.[A-Z]{3}$"
 NOTHING = ("", "-", "--", "N/A", "???")
 MIDNIGHT_AT = ZoneInfo("America/New_York")
 CONTRACT_FIELDS = (
@@ -225,14 +226,15 @@ def _described(told: Sequence[tuple[Reply, list[Any]]]) -> pl.DataFrame:
     }
     frame = read_decimals(pl.DataFrame(laid_out, schema=schema).filter(pl.col("conid").is_not_null()), CONTRACT_NUMBERS)
     currency = pl.when(pl.col("currency").str.contains("^[A-Z0-9]{3,5}$")).then("currency")
-    is_pair = (pl.col("assetClass") == "CASH") & pl.col("name").str.contains(r"^[A-Z]{3}\.[A-Z]{3}$").fill_null(
-        value=False
-    )
+    named = pl.coalesce(pl.col("name", "fullName").str.extract(PAIR, 0))
+    pair = pl.when(pl.col("assetClass") == "CASH").then(named)
     columns: dict[str, Any] = {
         "instrument_id": pl.lit("ibkr:") + pl.col("conid"),
         "broker": pl.lit(dialect.BROKER),
         "broker_symbol": pl.col("ticker"),
-        "canonical_symbol": pl.when(is_pair).then(pl.col("name").str.replace(".", "/", literal=True)),
+        "canonical_symbol": pair.str.replace(".", "/", literal=True),
+        "base_asset": pair.str.head(3),
+        "quote_asset": pair.str.tail(3),
         "security_type": pl.col("assetClass").replace(dialect.SECURITY_TYPES),
         "description": pl.coalesce("fullName", "name"),
         "conid": pl.col("conid"),

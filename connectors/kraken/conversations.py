@@ -227,10 +227,12 @@ def _are_any_known(caller: Caller, txids: tuple[str, ...]) -> Exchanging[bool]:
 def _looked_up(caller: Caller, txids: tuple[str, ...]) -> Exchanging[bool]:
     try:
         yield from caller.read(endpoints.query_trades(caller.credentials, txids), _result)
-    except (Rejected, ContractViolation) as refusal:
+    except Rejected as refusal:
         if not replies.is_about_the_question(refusal):
             raise
         return False
+    except ContractViolation as strange:  # no word on these trades, and none against all that was told before
+        raise Transient(strange.message, code=strange.code) from strange
     return True
 
 

@@ -18,14 +18,16 @@ NO_CLOCK = pl.lit(None, pl.Datetime("us"))
 def describe(answers: Sequence[Answer], trades: pl.DataFrame, bought: pl.DataFrame, names: Names) -> pl.DataFrame:
     """Give a row a market (`INSTRUMENT`), as listed rather than as traded."""
     traded = trades.filter(pl.col("market").is_not_null()).select("market", "base", "quote", broker_symbol="pair")
-    by_ledger = bought.select("base", "quote", market="symbol", broker_symbol="symbol")
-    unlisted = pl.concat([traded, by_ledger.select(traded.columns)])
-    every = pl.concat(
-        [_listed(answers, names), unlisted.with_columns(description=NO_TEXT, broker_clock=NO_CLOCK)], how="diagonal"
-    )
-    return _instruments(every.with_columns(pair="broker_symbol")).unique(
-        "instrument_id", keep="first", maintain_order=True
-    )
+    return _instruments(pl.concat([_listed(answers, names), traded, _by_ledger(bought)], how="diagonal"))
+
+
+def describe_bought(bought: pl.DataFrame) -> pl.DataFrame:
+    """Give a row a market (`INSTRUMENT`) that something was bought in, as the ledger's assets tell it."""
+    return _instruments(_by_ledger(bought).with_columns(description=NO_TEXT, broker_clock=NO_CLOCK))
+
+
+def _by_ledger(bought: pl.DataFrame) -> pl.DataFrame:
+    return bought.select("base", "quote", market="symbol", broker_symbol="symbol")
 
 
 def instrument_id() -> pl.Expr:
@@ -66,4 +68,7 @@ def _instruments(pairs: pl.DataFrame) -> pl.DataFrame:
         "quote_asset": pl.col("quote"),
         "broker_clock": pl.col("broker_clock"),
     }
-    return pairs.select(told.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in INSTRUMENT.items())
+    described = pairs.with_columns(pair="broker_symbol").select(
+        told.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in INSTRUMENT.items()
+    )
+    return described.unique("instrument_id", keep="first", maintain_order=True)

@@ -15,12 +15,14 @@ OF_ONE = ["account", "exec_id"]
 
 def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give ledger entries in the columns of `contract.LEDGER`, and the rows that cannot be read (`QUARANTINE`)."""
-    digits = pl.col("fee").str.extract(r"\.([0-9]+)$", 1).str.len_bytes().fill_null(0)
+    printed = pl.col("fee").str.extract(r"\.([0-9]+)$", 1).str.len_bytes().fill_null(0)
     frame = clock.read_times(
-        read_decimals(text.with_columns(fee_digits=digits, reading_fault=pl.lit(None, pl.String)), NUMBERS), "time"
+        read_decimals(text.with_columns(printed=printed, reading_fault=pl.lit(None, pl.String)), NUMBERS), "time"
     )
     named = frame.get_column("asset").append(frame.get_column("feecurrency")).drop_nulls().unique()
     modern = {name: names.asset(name) for name in named.to_list()}
+    booked_to = {asset: names.booked_to(asset) for asset in modern.values()}
+    fee_asset = pl.coalesce("feecurrency_name", "asset_name")
     kind = pl.col("type").fill_null("none").str.to_lowercase()
     refers = ~pl.col("refid").fill_null("").str.to_lowercase().is_in(dialect.NO_REFERENCE)
     about_execution = refers & kind.is_in((*dialect.TRADES_AND_PURCHASES, *dialect.MARGIN_TYPES))
@@ -44,7 +46,11 @@ def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataF
         asset_raw="asset",
         asset_class="aclass",
         fee=pl.col("fee").fill_null(NOTHING),
-        fee_asset=pl.coalesce("feecurrency_name", "asset_name"),
+        fee_asset=fee_asset,
+        # Some files print no zeros at the end: a fee is not known less exactly for that.
+        fee_digits=pl.max_horizontal(
+            "printed", fee_asset.replace_strict(booked_to, default=None, return_dtype=pl.UInt32)
+        ),
         fee_kind=pl.when(kind.is_in(dialect.EXCHANGES) & (pl.col("asset_name") == dialect.FEE_CREDITS))
         .then(pl.lit("credit"))
         .when(kind.is_in(dialect.MARGIN_TYPES))

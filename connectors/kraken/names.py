@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.kraken.dialect import FIRST_ASSETS, FIRST_PARTNERS, OTHER_NAMES, QUOTES
+from connectors.kraken.dialect import FIAT, FIRST_ASSETS, FIRST_PARTNERS, OTHER_NAMES, QUOTES
 
 VARIANT = re.compile(r"^(?P<asset>.+?)\.(?:S|M|F|B|P|HOLD)$")  # staked, rewards, on hold: the same asset for a trader
+BOOKED_MONEY = {"JPY": 2, "KRW": 2}
 BONDED = re.compile(r"^(?P<asset>[A-Z]+?)(?P<days>\d+)$")  # GRT28.S is bonded for 28 days
 
 
@@ -36,15 +37,18 @@ class Names:
 
     assets: Mapping[str, str] = field(default_factory=dict)
     pairs: Mapping[str, Pair] = field(default_factory=dict)
+    decimals: Mapping[str, int] = field(default_factory=dict)  # to which an asset is booked
 
     @classmethod
     def of(cls, assets: Iterable[Mapping[str, Any]], pairs: Iterable[Mapping[str, Any]]) -> Names:
         """Learn from the results of Assets and AssetPairs, old and modern ones together."""
         aliases: dict[str, str] = {}
+        decimals: dict[str, int] = {}
         for listing in assets:
             for name, said in listing.items():
                 short = str(said.get("altname") or name)
                 aliases[name] = aliases[short] = _modern(short)
+                decimals[_modern(short)] = int(said.get("decimals") or 0)
         known = cls(aliases)
         markets: dict[str, Pair] = {}
         for listing in pairs:
@@ -53,7 +57,11 @@ class Names:
                     pair = Pair(known.asset(str(said["base"])), known.asset(str(said["quote"])))
                     aliased = (name, said.get("altname"), said.get("wsname"), str(pair))
                     markets |= {str(alias): pair for alias in aliased if alias}
-        return cls(aliases, markets)
+        return cls(aliases, markets, decimals)
+
+    def booked_to(self, asset: str) -> int:
+        """Tell to how many decimals an asset (by its modern name) is booked: as listed, else as most of its kind are."""
+        return self.decimals.get(asset) or (BOOKED_MONEY.get(asset, 4) if asset in FIAT else 8)
 
     def asset(self, name: str) -> str:
         """Give an asset's modern name, whatever it is called and however it is held."""
@@ -67,7 +75,7 @@ class Names:
             return name
         asset = variant["asset"]
         bonded = BONDED.match(asset)
-        is_own_name = asset in self.assets or asset == "ETH2" or not bonded
+        is_own_name = asset in self.assets or asset == "ETH2" or not name.endswith(".S")
         return self.asset(asset if is_own_name or bonded is None else bonded["asset"])
 
     def pair(self, name: str) -> Pair | None:

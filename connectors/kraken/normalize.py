@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -54,9 +55,14 @@ def normalize(replies: Sequence[Reply]) -> Normalized:
     )
 
 
-def fills_of_legs(legs: pl.DataFrame, replies: Sequence[Reply]) -> pl.DataFrame:
-    """Make fills (`REPORT`) of ledger entries that came in different conversations."""
-    return check(_with_all_columns(ledger.fills_of(legs, _names(replies))))[0]
+def fills_of_legs(legs: pl.DataFrame, replies: Sequence[Reply]) -> Normalized:
+    """Make fills of ledger entries that came in different conversations, and describe their markets."""
+    names = _names(replies)
+    bought = ledger.fills_of(legs, names)
+    reports, quarantine = check(_with_all_columns(bought))
+    return replace(
+        Normalized.union([]), reports=reports, instruments=instruments.describe_bought(bought), quarantine=quarantine
+    )
 
 
 def _names(replies: Sequence[Reply]) -> Names:
@@ -97,8 +103,8 @@ def _reports(trades: pl.DataFrame) -> pl.DataFrame:
     side = pl.col("type").str.to_lowercase().replace_strict(dialect.SIDES, default=None, return_dtype=pl.String)
     sells = side == "SELL"
     closes = pl.col("misc").fill_null("").str.split(",").list.contains("closing")
-    opens = pl.col("posstatus").is_not_null()
-    on_margin = closes | opens | (pl.col("margin") > 0).fill_null(value=False)
+    opens = pl.col("posstatus").is_not_null() | (pl.col("margin") > 0).fill_null(value=False)
+    on_margin = closes | opens
     nothing = pl.lit(0, MONEY)
     return trades.with_columns(
         broker=pl.lit(dialect.BROKER),

@@ -84,6 +84,15 @@ RETRY_AFTER: Mapping[str, float] = MappingProxyType(
         LOCKED_OUT: 900.0,
     }
 )
+# What tells a saved table of rows by their ids from others: orders have a refid, too, and open positions an ordertxid.
+MARKS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "QueryTrades": frozenset({"ordertxid", "price", "vol"}),
+        "QueryLedgers": frozenset({"refid", "asset", "amount"}),
+        "AssetPairs": frozenset({"quote"}),
+        "Assets": frozenset({"decimals"}),
+    }
+)
 HTTP_OK = 200
 HTTP_TOO_MANY = 429
 HTTP_SERVER_ERROR = 500
@@ -181,7 +190,7 @@ def error_of(text: str, endpoint: str) -> ConnectorError:
 
 def is_about_the_question(error: ConnectorError) -> bool:
     """Tell whether Kraken does not know what it was asked about, rather than being unwell or refusing who asks."""
-    return isinstance(error, ContractViolation) or error.code in ("EQuery:", "EGeneral:Invalid arguments")
+    return error.code in ("EQuery:", "EGeneral:Invalid arguments")
 
 
 def throttled_until(error: RateLimited) -> float | None:
@@ -278,8 +287,7 @@ def _endpoint_of_json(body: bytes) -> str:
         if "ledger" in result:
             return "Ledgers"
         first = next(iter(result.values()), None)
-        marks = {"ordertxid": "QueryTrades", "refid": "QueryLedgers", "quote": "AssetPairs", "decimals": "Assets"}
-        for mark, endpoint in marks.items():
-            if isinstance(first, dict) and mark in first:
+        for endpoint, marks in MARKS.items():
+            if isinstance(first, dict) and marks <= first.keys():
                 return endpoint
     raise ContractViolation("The reply is none of TradesHistory, QueryTrades, Ledgers, AssetPairs, Assets.")

@@ -124,6 +124,43 @@ def test_on_margin_cash_moves_by_fee_and_profit() -> None:
     assert ask(con, "select sum(amount) from cash_legs") == moved
 
 
+def test_on_margin_an_old_file_that_names_no_position_moves_no_more() -> None:
+    opens = EXPORT.format(txid=ONE, time="2026-01-01 10:00:00").replace('"0.5","0.0",""', '"0.5","9000.0",""')
+    closes = EXPORT.format(txid=OTHER, time="2026-01-01 11:00:00").replace('"0.5","0.0",""', '"0.5","0.0","closing"')
+    con = loaded(
+        Reply("opens", "ExportTrades", opens.encode(), EPOCH, "main"),
+        Reply("closes", "ExportTrades", closes.encode(), EPOCH, "main"),
+        booked((ONE, "margin", "ZUSD", "0.0", "45.0"), (OTHER, "margin", "ZUSD", "500.0", "45.0")),
+    )
+    assert ask(con, "select position_effect from fills order by exec_id") == [("OPEN",), ("CLOSE",)]
+    moved = ask(con, "select sum(amount - fee) from ledger_entries where asset = 'USD'")
+    assert ask(con, "select sum(amount) from cash_legs") == moved
+
+
+def test_a_fee_is_as_exact_where_a_file_prints_no_zeros_at_its_end() -> None:
+    opens = {**TRADE, "fee": "39.2", "margin": "9000.0", "posstatus": "open"}
+    con = loaded(page(**{ONE: opens}), booked((ONE, "margin", "ZUSD", "0", "40")))
+    assert ask(con, "select kind, amount::double from fees order by all") == [("margin_open", 0.8), ("trade", 39.2)]
+
+
+def test_what_was_converted_at_a_delisting_is_a_finding() -> None:
+    con = loaded(booked((ONE, "transfer", "NANO", "-30.0", "0"), subtype="delistingconversion"))
+    [(severity, what)] = ask(con, "select severity, what from data_health")
+    assert (severity, "NANO of main" in what) == ("warning", True)
+
+
+@pytest.mark.parametrize(("told", "of_ledger", "finding"), [
+    ("0.00009", "-0.0000000001", "differs"),
+    ("0.00009", "-0.0000900000", "equal"),
+])  # fmt: skip
+def test_little_money_in_a_coin_is_compared_as_exactly(told: str, of_ledger: str, finding: str) -> None:
+    con = loaded(
+        page(**{ONE: {**TRADE, "pair": "XDGXBT", "vol": "10.0", "cost": told}}),
+        booked((ONE, "trade", "XXDG", "10.0", "0"), (ONE, "trade", "XXBT", of_ledger, "0")),
+    )
+    assert ask(con, "select finding from ledger_reconciliation") == [(finding,)]
+
+
 @pytest.mark.parametrize(("quantity", "of_ledger", "differs"), [
     ("0.5", "0.5000000000", False),
     ("0.5", "0.5000500000", False),

@@ -1,6 +1,7 @@
 -- Without a common execution id: one to one by terms, a booking by its date give or take a day. First within one order
 -- ($within_an_order), then where one of the two channels does not tell the order. A row that names no trade date may be of
--- the day before or after by the broker's count, if the times are near; an expiry may be told without its side.
+-- the day before or after by the broker's count, if the times are near; an expiry may be told without its side. A row that has
+-- answered one of a channel answers no other of it; to a third channel it may still be an answer, and be answered itself.
 
 insert into twins
 with open_rows as (
@@ -9,10 +10,15 @@ with open_rows as (
     anti join twins
         on twins.lesser_hash = latest.row_hash
         and twins.lesser_source = latest.source
-    anti join twins as answered
-        on answered.better_hash = latest.row_hash
-        and answered.better_source = latest.source
-        and answered.lesser_source <> answered.better_source
+),
+
+answered as (
+    select distinct
+        better_hash,
+        better_source,
+        lesser_source
+    from twins
+    where lesser_source <> better_source
 ),
 
 pairs as (
@@ -61,7 +67,11 @@ pairs as (
         )
         and coalesce(better.order_id = lesser.order_id, not $within_an_order)
         and ($within_an_order or better.order_id is null or lesser.order_id is null)
-        and (coalesce(better.exec_id = lesser.exec_id, true) or coalesce(better.trade_id = lesser.trade_id, true))
+        and coalesce(better.trade_id = lesser.trade_id, better.exec_id = lesser.exec_id, true)
+    anti join answered
+        on answered.better_hash = better.row_hash
+        and answered.better_source = better.source
+        and answered.lesser_source = lesser.source
     where lesser.status = 'provisional'
         and lesser.key_rank < 5
         and not rebooked_between(

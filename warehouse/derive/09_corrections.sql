@@ -1,5 +1,5 @@
--- A correction replaces the row it names, or the one before it of the trade it names; it never adds. Several corrections
--- of one row replace one another in their order.
+-- A correction replaces the row it names, or the one before it of its execution, or else of the trade it names; it never adds.
+-- Several corrections of one row replace one another in their order.
 create or replace temp table corrections as
 with candidates as (
     select *
@@ -23,11 +23,20 @@ named as (
             original.row_hash = link(correction.broker, correction.account, correction.ref_row_key)
             or (
                 correction.names_no_known_row
-                and original.trade_id = coalesce(correction.ref_trade_id, correction.trade_id)
+                and (
+                    original.exec_id = correction.exec_id
+                    or original.trade_id = coalesce(correction.ref_trade_id, correction.trade_id)
+                )
             )
         )
     where correction.exec_type = 'CORRECT'
-    qualify row_number() over (partition by correction.row_hash order by original.ord desc) = 1
+    qualify row_number() over (
+        partition by correction.row_hash
+        order by
+            coalesce(original.exec_id = correction.exec_id, false) desc,
+            original.last_qty = correction.last_qty desc,
+            original.ord desc
+    ) = 1
 )
 
 select

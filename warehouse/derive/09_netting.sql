@@ -8,8 +8,9 @@ with lanes as (
         row_hash,
         ord,
         exec_type = 'CANCEL' as cancels,
+        is_identified,
         [
-            broker, account, case when $by_id then instrument_id else symbol end,
+            broker, account, case when $by_id then instrument_id else symbol end, currency,
             last_qty::varchar, last_px::varchar, direction::varchar,
             case when $within_a_trade then coalesce(ref_trade_id, trade_id) end
         ] as lane
@@ -30,7 +31,13 @@ depths as (
         sum(case when cancels then -1 else 1 end) over (partition by lane order by ord)
         + case when cancels then 1 else 0 end as depth
     from lanes
-    where lane in (select lane from lanes where cancels)
+    where lane in (
+            select lane
+            from lanes
+            group by lane
+            having bool_or(cancels)
+                and ($by_id or not bool_and(is_identified))
+        )
 )
 
 select

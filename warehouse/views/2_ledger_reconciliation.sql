@@ -1,5 +1,11 @@
 -- Each execution beside the movements that the broker booked for it, and where they differ. On margin only fees and profit
--- move. Money is booked to four decimals, so less than one of the last is no difference; of a small quantity it would be.
+-- move. Money is booked to four decimals, so less than one of the last is no difference; of a small amount it would be.
+create or replace macro is_booked_as(booked, told, asset) as
+abs(coalesce(booked, 0) - told) < case
+    when asset in ('USD', 'EUR', 'GBP', 'CHF', 'CAD', 'AUD', 'NZD', 'JPY', 'AED', 'KRW') then 0.0001
+    else least(0.0001, greatest(0.00000002, 0.01 * abs(told)))
+end;
+
 create or replace view ledger_reconciliation as
 with moved as (
     select
@@ -37,7 +43,6 @@ traded as (
         executions.source,
         executions.transact_time,
         executions.signed_qty,
-        executions.last_qty,
         executions.gross_trade_amt,
         executions.exec_type = 'LEDGER' and executions.status = 'provisional' as was_never_told,
         instruments.base_asset,
@@ -59,8 +64,8 @@ select
         when told.exec_id is null then 'not_in_ledger'
         when told.of_margin then 'margin'
         when
-            abs(coalesce(base.amount, 0) - traded.signed_qty) < least(0.0001, greatest(0.00000002, 0.01 * traded.last_qty))
-            and abs(coalesce(quote.amount, 0) - traded.gross_trade_amt) < 0.0001
+            is_booked_as(base.amount, traded.signed_qty, traded.base_asset)
+            and is_booked_as(quote.amount, traded.gross_trade_amt, traded.quote_asset)
             then 'equal'
         else 'differs'
     end as finding,

@@ -6,8 +6,46 @@ case
     else date_trunc('second', since) || ' to ' || date_trunc('second', until)
 end;
 
--- What no answer covers: why, and what to do about it.
+-- What no answer covers: why, and what to do about it. Pages that were saved name no window, only how many rows there are in
+-- theirs: they are whole together, or once all from before the first row has been read and verified.
 create or replace view gaps as
+with saved_pages as (
+    select
+        connection,
+        source,
+        account,
+        broker_count,
+        sum(row_count) as row_count
+    from coverage
+    where since is null
+    group by all
+),
+
+stock as (
+    select
+        broker,
+        account,
+        source,
+        min(told_of) as earliest
+    from (
+        select
+            broker,
+            account,
+            source,
+            transact_time as told_of
+        from execution_reports
+        union all
+        select
+            broker,
+            account,
+            source,
+            entry_time as told_of
+        from ledger_entries
+    )
+    where exists (select 1 from coverage where since is null)
+    group by all
+)
+
 select
     'gap' as kind,
     'error' as severity,
@@ -71,21 +109,18 @@ select
     asked.connection,
     'A file of ' || asked.source || ' is not the whole: ' || asked.reason as what,
     asked.recorded_at as since,
-    'Import the other pages too, or back-fill' as remedy
+    'Import the other pages too, or back-fill all of it' as remedy
 from coverage as asked
+inner join saved_pages as saved using (connection, source, account, broker_count)
+left join stock on stock.broker = asked.broker and stock.account = asked.account and stock.source = asked.source
 where asked.since is null
-    and asked.broker_count
-    > (
-        select count(*)
-        from execution_reports as told
-        where told.broker = asked.broker
-            and told.account = asked.account
-            and told.source = asked.source
-    )
-    + (
-        select count(*)
-        from ledger_entries as told
-        where told.broker = asked.broker
-            and told.account = asked.account
-            and told.source = asked.source
+    and asked.broker_count > saved.row_count
+    and not exists (
+        select 1
+        from watermarks as verified
+        where verified.broker = asked.broker
+            and verified.account = asked.account
+            and verified.source = asked.source
+            and verified.verified_since <= stock.earliest
+            and verified.verified_until >= asked.recorded_at
     );

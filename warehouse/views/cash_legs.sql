@@ -1,6 +1,24 @@
--- The cash that each execution moves, by currency. FX moves both its assets; futures and CFDs move none but fees, and so does
+-- What settles its gains day by day, or in cash, and moves no notional; where a row does not say what it is, its instrument may.
+create or replace macro is_margined(security_type) as
+security_type in ('FUT', 'CFD', 'FXCFD', 'FSFOP', 'FSOPT');
+
+-- On margin cash moves by fee and profit. Only Kraken tells a margin; not each of its layouts names the position.
+create or replace macro is_on_margin(position_id, margin, position_effect) as
+position_id is not null or (margin is not null and position_effect is not null);
+
+-- The cash that each execution moves, by currency. FX moves both its assets; futures and CFDs move none but fees (what is of no
+-- known type moves none here, and is a finding), and so does
 -- what Kraken trades on margin: its profit is what the ledger books, unless the position is settled.
 create or replace view cash_legs as
+with traded as (
+    select
+        executions.* exclude (security_type),
+        coalesce(executions.security_type, instruments.security_type) as security_type,
+        instruments.base_asset
+    from executions
+    left join instruments using (instrument_id)
+)
+
 select
     traded.broker,
     traded.account,
@@ -13,10 +31,10 @@ select
     'trade' as kind,
     traded.currency,
     traded.gross_trade_amt as amount
-from executions as traded
+from traded
 where traded.gross_trade_amt is not null
-    and coalesce(traded.security_type, '') not in ('FUT', 'CFD', 'FXCFD')
-    and (traded.exec_type = 'BOOK' or traded.position_id is null)
+    and not is_margined(traded.security_type)
+    and (traded.exec_type = 'BOOK' or not is_on_margin(traded.position_id, traded.margin, traded.position_effect))
 union all
 select
     traded.broker,
@@ -28,13 +46,12 @@ select
     traded.book_date,
     traded.report_date,
     'trade' as kind,
-    instrument.base_asset as currency,
+    traded.base_asset as currency,
     traded.signed_qty as amount
-from executions as traded
-inner join instruments as instrument using (instrument_id)
+from traded
 where traded.security_type = 'CASH'
-    and instrument.base_asset is not null
-    and (traded.exec_type = 'BOOK' or traded.position_id is null)
+    and traded.base_asset is not null
+    and (traded.exec_type = 'BOOK' or not is_on_margin(traded.position_id, traded.margin, traded.position_effect))
 union all
 select
     closed.broker,
@@ -48,7 +65,7 @@ select
     'profit' as kind,
     booked.asset as currency,
     booked.amount
-from executions as closed
+from traded as closed
 inner join ledger_entries as booked using (broker, account, exec_id)
 where closed.exec_type <> 'BOOK'
     and booked.fee_kind = 'margin'
@@ -67,7 +84,7 @@ select
     'tax' as kind,
     taxed.currency,
     taxed.taxes as amount
-from executions as taxed
+from traded as taxed
 where taxed.taxes <> 0
 union all
 select
@@ -91,5 +108,5 @@ from (
                 case when commission is not null then [{'asset': comm_currency, 'amount': commission, 'kind': 'trade'}] end
             )
         ) as entry
-    from executions
+    from traded
 ) as charged;

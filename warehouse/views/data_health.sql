@@ -5,6 +5,39 @@ with swept as (
     from ledger_entries
     where entry_subtype = 'dustsweeping'
         and exec_hash is not null
+),
+
+in_two_accounts as (
+    select
+        broker,
+        exec_id
+    from execution_rows
+    where key_rank = 5
+        and broker in (
+            select broker
+            from execution_rows
+            where key_rank = 5
+            group by broker
+            having min(account) < max(account)
+        )
+    group by
+        broker,
+        exec_id
+    having min(account) < max(account)
+    union
+    select
+        broker,
+        exec_id
+    from execution_rows
+    where key_rank < 5
+        and stands
+        and exec_id is not null
+    group by
+        broker,
+        exec_id,
+        side,
+        last_qty
+    having min(account) < max(account)
 )
 
 select
@@ -74,6 +107,21 @@ where fee_kind = 'trade'
 group by
     broker,
     entry_type,
+    ref_id
+union all
+select
+    'ledger_unmatched' as kind,
+    'warning' as severity,
+    broker as connection,
+    'The broker converted ' || string_agg(distinct asset, ' and ' order by asset) || ' of ' || account || ' when it was delisted ('
+    || ref_id || '): that is no fill' as what,
+    min(first_seen_at) as since,
+    'Look at it: fillhouse explain ' || ref_id || '; the other side may stand under another reference' as remedy
+from ledger_entries
+where entry_subtype = 'delistingconversion'
+group by
+    broker,
+    account,
     ref_id
 union all
 select
@@ -152,6 +200,22 @@ group by
     symbol
 union all
 select
+    'security_type_unknown' as kind,
+    'warning' as severity,
+    untyped.broker as connection,
+    count(*) || ' rows of ' || untyped.account || ' do not say what was traded, such as ' || min(untyped.symbol)
+    || ': whether they moved cash is not known' as what,
+    min(untyped.last_changed_at) as since,
+    'Tick the box Asset Class in the query' as remedy
+from execution_rows as untyped
+left join instruments using (instrument_id)
+where untyped.security_type is null
+    and instruments.security_type is null
+group by
+    untyped.broker,
+    untyped.account
+union all
+select
     'clocks_apart' as kind,
     'warning' as severity,
     told.broker as connection,
@@ -211,12 +275,44 @@ group by
     expires_on
 union all
 select
+    'exec_twice' as kind,
+    'warning' as severity,
+    broker as connection,
+    count(*) || ' executions of ' || account || ' stand twice, told differently, such as ' || min(exec_id) as what,
+    min(since) as since,
+    'Set Include Canceled Trades to Yes in the query, and compare these rows with the broker''s own statement' as remedy
+from (
+    select
+        broker,
+        account,
+        exec_id,
+        min(last_changed_at) as since
+    from execution_rows
+    where key_rank < 5
+        and stands
+        and exec_id is not null
+    group by
+        broker,
+        account,
+        exec_id,
+        side
+    having count(*) > 1
+)
+group by
+    broker,
+    account
+union all
+select
     'account_twice' as kind,
     'warning' as severity,
     broker as connection,
     count(*) || ' executions stand in more than one account, such as ' || min(exec_id) || ' in ' || min(accounts) as what,
     min(since) as since,
-    'Ask for one account only; name it with --account when importing, and leave the connection''s account as it was' as remedy
+    case broker
+        when 'ibkr'
+            then 'See that the query prints account numbers (Display Account Alias: No, and the box Account ID), then back-fill'
+        else 'Ask for one account only; name it with --account when importing, and leave the connection''s account as it was'
+    end as remedy
 from (
     select
         broker,
@@ -224,17 +320,9 @@ from (
         string_agg(distinct account, ' and ' order by account) as accounts,
         min(first_seen_at) as since
     from execution_rows
-    where key_rank = 5
-        and broker in (
-            select broker
-            from execution_rows
-            where key_rank = 5
-            group by broker
-            having min(account) < max(account)
-        )
+    where (broker, exec_id) in (from in_two_accounts)
     group by
         broker,
         exec_id
-    having min(account) < max(account)
 )
 group by broker;

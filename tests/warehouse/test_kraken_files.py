@@ -1,0 +1,112 @@
+"""Files of Kraken that somebody saved, whole or in parts: what they make together, and what they are not."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from flows import importing
+from tests.importing import rows
+
+LEDGER = '"txid","refid","time","type","subtype","aclass","asset","wallet","amount","fee","balance"\n'
+LINE = '"{}","TSAAAA-AAAAA-AAAAA1","{{day}} 23:59:59.9","{}","","currency","{{asset}}","spot / main","{}","{}","{}"\n'
+SPENT = LINE.format("LAAAAA-AAAAA-AAAAA1", "spend", "-100.0", "0.5", "0.0")
+CAME = LINE.format("LBBBBB-BBBBB-BBBBB2", "receive", "108.0", "0", "108.0")
+POSITION = {
+    "ordertxid": "OAAAAA-AAAAA-AAAAAA", "posstatus": "open", "pair": "XXBTZUSD", "time": 1767225600.5, "type": "buy",
+    "ordertype": "limit", "cost": "45000.0", "fee": "45.0", "vol": "0.5", "vol_closed": "0.0", "margin": "9000.0",
+    "terms": "0.0100% per 4 hours", "misc": "", "oflags": "",
+}  # fmt: skip
+
+
+def imported(home: Path, **texts: str | bytes) -> list[importing.Imported]:
+    """Save files and import them in this order."""
+    files = []
+    for name, text in texts.items():
+        kind = "json" if isinstance(text, bytes) else "csv"
+        files.append(home.with_name(f"{name}.{kind}"))
+        files[-1].write_bytes(text if isinstance(text, bytes) else text.encode())
+    return list(importing.import_files(home, "kraken", files, account="main"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("coin", ["RENDER", "S", "AAPLx", "SOL", "1INCH"])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_coin_of_any_name_is_bought_with_another_in_one_file_or_two(home: Path, coin: str, together: bool) -> None:  # noqa: FBT001
+    spent, came = SPENT.format(day="2025-03-28", asset="ADA"), CAME.format(day="2025-03-28", asset=coin)
+    texts = {"all": LEDGER + spent + came} if together else {"one": LEDGER + spent, "two": LEDGER + came}
+    imported(home, **texts)
+    [fill] = rows(home, "select * from fills inner join instruments using (instrument_id)")
+    assert {fill["base_asset"], fill["quote_asset"]} == {"ADA", coin}
+    assert rows(home, "select * from quarantine") == rows(home, "select * from data_health") == []
+
+
+def test_money_bought_with_money_in_two_files_moves_both(home: Path) -> None:
+    spent, came = SPENT.format(day="2023-12-31", asset="ZEUR"), CAME.format(day="2024-01-01", asset="ZUSD")
+    imported(home, year_2023=LEDGER + spent, year_2024=LEDGER + came)
+    legs = rows(home, "select currency, sum(amount) as amount from cash_legs group by all order by all")
+    assert legs == [{"currency": "EUR", "amount": "-100.5"}, {"currency": "USD", "amount": "108"}]
+    assert rows(home, "select finding from ledger_reconciliation") == [{"finding": "equal"}]
+
+
+def page(year: int, held: int, counted: int) -> bytes:
+    """Save a page of a year's trades that says how many there are."""
+    first = datetime(year, 3, 1, tzinfo=UTC).timestamp()
+    trade = {
+        "pair": "XXBTZUSD",
+        "type": "buy",
+        "ordertype": "limit",
+        "price": "3.0",
+        "cost": "3.0",
+        "fee": "0.1",
+        "vol": "1",
+        "margin": "0",
+    }
+    told = {
+        f"T{year % 100:02}{number:03}-AAAAA-AAAAAA": {
+            **trade,
+            "ordertxid": f"O{number:05}-AAAAA-AAAAAA",
+            "time": first + number,
+        }
+        for number in range(counted - held, counted)
+    }
+    return json.dumps({"error": [], "result": {"trades": told, "count": counted}}).encode()
+
+
+GAPS = "select what from gaps"
+
+
+def test_a_page_that_lacks_rows_is_a_gap_whatever_else_there_is(home: Path) -> None:
+    imported(home, in_2024=page(2024, 12, 12), in_2023=page(2023, 50, 60), in_2025=page(2025, 40, 40))
+    [gap] = rows(home, GAPS)
+    assert "counts 60 rows and told 50" in gap["what"]
+
+
+def test_pages_that_are_whole_together_are_no_gap(home: Path) -> None:
+    first, second = page(2023, 60, 60), page(2023, 60, 60)
+    held = json.loads(first)["result"]["trades"]
+    names = list(held)
+    first, second = (
+        json.dumps({"error": [], "result": {"trades": {name: held[name] for name in part}, "count": 60}}).encode()
+        for part in (names[:50], names[50:])
+    )
+    imported(home, first=first)
+    assert len(rows(home, GAPS)) == 1
+    imported(home, second=second)
+    assert rows(home, GAPS) == []
+
+
+@pytest.mark.parametrize("row", [
+    {"TPOSIT-AAAAA-AAAAAA": POSITION},
+    {"OAAAAA-AAAAA-AAAAAA": {"refid": None, "status": "closed", "vol": "0.5", "price": "90000.0", "fee": "45.0"}},
+], ids=["positions", "orders"])  # fmt: skip
+def test_what_is_no_list_of_trades_is_refused(home: Path, row: dict[str, object]) -> None:
+    [refused] = imported(home, saved=json.dumps({"error": [], "result": row}).encode())
+    assert "none of TradesHistory, QueryTrades" in refused.refused
