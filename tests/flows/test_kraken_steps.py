@@ -10,8 +10,10 @@ import pytest
 from connectors.errors import AuthRequired, RateLimited, Rejected, Transient
 from connectors.kraken.budget import CEILINGS, DECAYS, cost_of
 from connectors.kraken.endpoints import Tier
-from connectors.kraken.sandbox import API_KEY, FAULTS, TRADES_ONLY_KEY
+from connectors.kraken.sandbox import API_KEY, API_SECRET, FAULTS, TRADES_ONLY_KEY
 from connectors.wire import Window
+from flows.backfill import planner
+from flows.connections import kraken
 from flows.policy import State, state_after
 from flows.talk import Way
 from tests.connectors.kraken.desk import Desk, Execution, desk
@@ -174,6 +176,49 @@ def test_a_trade_that_only_the_ledger_names_is_asked_for_by_its_id(way: Way, tmp
         with db.writer(at.home) as con:
             assert con.execute("select count(*) from fills where status = 'provisional'").fetchone() == (0,)
             assert con.execute("select count(*) from gaps").fetchone() == (0,)
+
+
+def test_an_error_that_nobody_knows_is_no_word_on_a_trade(tmp_path: Path) -> None:
+    with desk(tmp_path, trades=60, years=1) as at:
+        at.bring()
+        at.broker.faults.on("hidden", at="TradesHistory")
+        at.broker.faults.on("unknown_error", at="QueryTrades")
+        fetched = at.ask(at.everything())
+        assert isinstance(fetched.error, Transient)
+        assert at.load(fetched).added > 0, "what was told before stands"
+        with db.writer(at.home) as con:
+            found = con.execute("select distinct status from coverage where source = 'kraken_rest'").fetchall()
+        assert found == [("partial",)]
+        at.broker.faults.off("unknown_error")
+        at.bring(at.everything())
+        assert at.executions().keys() == at.book().keys()
+
+
+def test_a_backfill_asks_again_for_the_last_hour_of_what_is_covered(tmp_path: Path) -> None:
+    """What happened just before a backfill, and is listed after it, comes with the next one."""
+    with desk(tmp_path, trades=40, years=1, export_queued_seconds=0.1, export_processed_seconds=0.2) as at:
+        connection = kraken(
+            "kraken", API_KEY, API_SECRET, otp="", tier="pro", account="main", base_url="http://127.0.0.1:9"
+        )
+
+        def backfill() -> None:
+            with db.writer(at.home) as con:
+                plan = planner(None, None, None)(con, connection, at.clock())
+            for question in plan.questions:
+                at.bring(question.window, question.way)
+
+        at.bring()
+        backfill()
+        at.clock.sleep(86400)
+        at.broker.faults.on("late")
+        at.broker.trade_now(3)
+        at.clock.sleep(30)
+        until = at.now
+        backfill()
+        assert at.executions().keys() < at.book(until).keys()
+        at.clock.sleep(86400)
+        backfill()
+        assert at.executions().keys() >= at.book(until).keys()
 
 
 def test_nothing_is_asked_for_by_its_id_where_the_lists_are_whole(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from flows import importing
 from tests.importing import rows
+from warehouse import landing
 
 LEDGER = '"txid","refid","time","type","subtype","aclass","asset","wallet","amount","fee","balance"\n'
 LINE = '"{}","TSAAAA-AAAAA-AAAAA1","{{day}} 23:59:59.9","{}","","currency","{{asset}}","spot / main","{}","{}","{}"\n'
@@ -101,6 +102,21 @@ def test_pages_that_are_whole_together_are_no_gap(home: Path) -> None:
     assert len(rows(home, GAPS)) == 1
     imported(home, second=second)
     assert rows(home, GAPS) == []
+
+
+def test_an_import_first_loads_what_a_run_that_died_had_landed(home: Path) -> None:
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    died = landing.Conversation(home, "kraken", "kraken", "run", moment)
+    died.open({"flow": "incremental", "account": "main"})
+    died.exchange(
+        endpoint="TradesHistory", request={"params": {}}, status=200, headers={}, body=page(2024, 12, 12), body_is_secret=False,
+        requested_at=moment, answered_at=moment,
+    )  # fmt: skip
+    died.close(moment, {"verdict": "ok"})
+    imported(home, in_2023=page(2023, 2, 2))
+    assert rows(home, "select count(*) as fills, min(first_seen_at) as first from fills") == [
+        {"fills": 14, "first": "2026-03-01T00:00:00Z"}
+    ]
 
 
 @pytest.mark.parametrize("row", [

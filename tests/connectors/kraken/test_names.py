@@ -57,6 +57,8 @@ def test_what_nothing_tells_is_not_guessed() -> None:
         ("GRT28.S", "GRT"),
         ("ETH2.S", "ETH2"),
         ("LUNA2.S", "LUNA2"),
+        ("USD1.F", "USD1"),
+        ("API3.F", "API3"),
         ("USD.HOLD", "USD"),
         ("KFEE", "KFEE"),
     ],
