@@ -172,3 +172,17 @@ def test_readers_are_told_of_whatever_is_told_otherwise(said: dict[str, str]) ->
         con, statement(trade(**{**AF_IDS, "fxRateToBase": "1.08", **said}), generated="20260108;083000"), hour=4
     )
     assert ask(con, "select mark from news") == [now]
+
+
+def test_a_late_rebooking_counts_from_the_day_it_is_reported() -> None:
+    late = {"reportDate": "20260113"}
+    con = loaded(
+        statement(trade(**AF_IDS)),
+        statement(since="20260106", until="20260112", generated="20260113;043000"),
+        statement(
+            confirm(**{**CANCEL, **late}, origTradeID="T1"), confirm(**{**IDS, **late, "quantity": "4"}),
+            since="20260113", until="20260113", generated="20260113;150000",
+        ),
+    )  # fmt: skip
+    assert ask(con, "select last_qty::double, status from fills") == [(4, "provisional")]
+    assert ask(con, FINDINGS) == []

@@ -33,7 +33,7 @@ inner join verified as mark
     on mark.broker = held.broker
     and mark.account = held.account
     and mark.source_rank > held.source_rank
-    and mark.since <= held.book_date
-    and is_overdue(mark.until, held.book_date, held.trade_date is not null, held.transact_time)
+    and mark.since <= coalesce(held.report_date, held.book_date)
+    and is_overdue(mark.until, coalesce(held.report_date, held.book_date), held.trade_date is not null, held.transact_time)
 where held.status = 'provisional'
     and held.key_rank < 5;

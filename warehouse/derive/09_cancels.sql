@@ -17,8 +17,8 @@ inner join verified as mark
     on mark.broker = told.broker
     and mark.account = told.account
     and mark.source_rank > told.source_rank
-    and mark.since <= told.book_date
-    and is_overdue(mark.until, told.book_date, told.is_day_told, told.transact_time)
+    and mark.since <= coalesce(told.report_date, told.book_date)
+    and is_overdue(mark.until, coalesce(told.report_date, told.book_date), told.is_day_told, told.transact_time)
 where told.status = 'provisional'
     and told.key_rank < 5
 union
