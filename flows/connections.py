@@ -165,10 +165,25 @@ def connections(names: Sequence[str] | None = None, stored: Iterable[Connection]
     known = {connection.name: connection for connection in (*stored, *from_environment())}
     if not known:
         raise NotConfigured(" ".join(["No connection is configured.", *(f"{said}." for said in misnamed()), REMEDY]))
+    _require_own_accounts(known.values())
     unknown = [name for name in names or () if name not in known]
     if unknown:
         raise NotConfigured(f"There is no connection {', '.join(unknown)}; there are: {', '.join(sorted(known))}.")
     return [known[name] for name in dict.fromkeys(names or known)]
+
+
+def _require_own_accounts(known: Iterable[Connection]) -> None:
+    """Raise where two connections give their accounts one name, at a broker that names none: their books would become one."""
+    called: dict[tuple[str, str], list[str]] = {}
+    for connection in known:
+        if connection.account is not None:
+            called.setdefault((connection.kind, connection.account), []).append(connection.name)
+    for (_, account), names in called.items():
+        if len(names) > 1:
+            raise NotConfigured(
+                f"The connections {' and '.join(sorted(names))} both call their account {account}: give each its own name "
+                "(the field Account), and keep the name of the one whose trades are here."
+            )
 
 
 def from_environment() -> list[Connection]:
