@@ -21,6 +21,7 @@ TOLD = ", ".join(column for column in PUBLIC if column not in ("exchange_id", "r
 DIFFERING = f"select count(*) from (select {TOLD} from new_rows except select {TOLD} from old_rows)"  # noqa: S608  (names of ours)
 BATCH_ROWS = 12_500
 POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 4 order by key_worth desc"
+NO_ID = 1  # the key of a row that prints no id
 MOST_ROUNDS = 1000  # of label propagation; a family of n rows needs at most n
 
 
@@ -303,7 +304,8 @@ def _judge(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(_sql("paid"))
     con.execute(_sql("06_latest"))
     for key_rank, worth in con.execute(POORER_KEYS).fetchall():
-        con.execute(_sql("07_poor_keys"), {"key_rank": key_rank, "worth": worth})
+        for by_day in (False, True) if key_rank == NO_ID else (False,):
+            con.execute(_sql("07_poor_keys"), {"key_rank": key_rank, "worth": worth, "by_day": by_day})
     for within_a_day in (True, False):
         con.execute(_sql("08_by_execution"), {"within_a_day": within_a_day})
     con.execute(_sql("08_cancels"))

@@ -186,3 +186,20 @@ def test_a_late_rebooking_counts_from_the_day_it_is_reported() -> None:
     )  # fmt: skip
     assert ask(con, "select last_qty::double, status from fills") == [(4, "provisional")]
     assert ask(con, FINDINGS) == []
+
+
+@pytest.mark.parametrize("printed_before", [
+    {"tradeDate": "20260106"},
+    {"dateTime": "20260105;180500"},
+    {"dateTime": "20260105;180501", "tradeDate": "20260106"},
+])  # fmt: skip
+def test_boxes_that_are_ticked_later_make_no_new_fills(printed_before: dict[str, str]) -> None:
+    """An evening's trades: by the broker's count they are of the day after."""
+    evening = {"reportDate": "20260106", "price": "5000", "tradeDate": "20260106"}
+    first, second = ({**evening, "dateTime": f"20260105;18050{place}"} for place in (0, 1))
+    ids = {**AF_IDS, "transactionID": "2", "ibExecID": "0000aaaa.0000cccc.01.01"}
+    con = loaded(
+        statement(trade(**{**first, "dateTime": "", "tradeDate": "", **printed_before})),
+        statement(trade(**AF_IDS, **first), trade(**ids, **second), generated="20260108;083000"),
+    )
+    assert ask(con, "select row_key from fills order by all") == [("t:1",), ("t:2",)]

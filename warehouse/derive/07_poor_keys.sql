@@ -1,5 +1,6 @@
 -- Rows of one channel under one poorer key and under better ones: a box ticked later in the query must not make new rows.
--- One to one, by the strongest identity the poorer key has, between rows of equal terms and of one report date. Where a
+-- One to one, by the strongest identity the poorer key has, between rows of equal terms and of one report date: without any id
+-- by the time, whichever day it counts for, and a row that tells no time by its day ($by_day). Where a
 -- report date is not printed, by number: the n-th booking of a trade, the cancels before it telling of bookings not seen.
 
 insert into twins
@@ -7,10 +8,11 @@ with candidates as (
     select
         latest.*,
         key_worth > $worth as is_better,
-        case $key_rank
-            when 3 then exec_id || chr(31) || coalesce(exec_rev::varchar, '')
-            when 2 then trade_id
-            else coalesce(transact_time::varchar, '') || chr(31) || book_date::varchar
+        case
+            when $key_rank = 3 then exec_id || chr(31) || coalesce(exec_rev::varchar, '')
+            when $key_rank = 2 then trade_id
+            when $by_day then case when is_better or transact_time is null then book_date::varchar end
+            else transact_time::varchar
         end as lane
     from latest
     anti join twins
