@@ -32,9 +32,11 @@ in_two_accounts as (
     where key_rank < 5
         and stands
         and exec_id is not null
+        and finding is null
     group by
         broker,
         exec_id,
+        symbol,
         side,
         last_qty
     having min(account) < max(account)
@@ -291,6 +293,7 @@ from (
     where key_rank < 5
         and stands
         and exec_id is not null
+        and finding is null
     group by
         broker,
         account,
