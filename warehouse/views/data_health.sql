@@ -40,6 +40,7 @@ in_two_accounts as (
         side,
         last_qty
     having min(account) < max(account)
+        and bool_or(not regexp_full_match(account, '[A-EG-Z][A-Z]{0,2}[0-9]{4,}[A-Z]?'))  -- an alias, or the master of others
 )
 
 select
