@@ -244,7 +244,7 @@ anti join new_reports using (row_hash, source)
 
 # What the lesser rows of a row know and it does not; what their terms came to only where those are its own.
 _OF_ANY_TERMS = tuple(column for column in FILLABLE if column not in OF_EQUAL_TERMS)
-_FILLER = "any_value(lesser.{0} order by lesser.source_rank desc, lesser.key_rank desc, lesser.row_key) as {0}"
+_BEST = "any_value(lesser.{0} order by lesser.source_rank desc, lesser.key_rank desc, lesser.row_key)"
 _TERMS_AGREE = "lesser.last_qty = better.last_qty and lesser.last_px is not distinct from better.last_px"
 FILLERS = f"""
 create or replace temp table fillers as
@@ -252,8 +252,8 @@ select
     twins.better_hash as row_hash,
     min(lesser_told.first_seen_at) as first_seen_at,
     any_value(lesser_told.fee_entries order by lesser.source_rank desc, lesser.key_rank desc, lesser.row_key) as fee_entries,
-    {listed(_OF_ANY_TERMS, _FILLER)},
-    {listed(OF_EQUAL_TERMS, f"{_FILLER.removesuffix(' as {0}')} filter (where {_TERMS_AGREE}) as {{0}}")}
+    {listed(_OF_ANY_TERMS, f"{_BEST} as {{0}}")},
+    {listed(OF_EQUAL_TERMS, f"{_BEST} filter (where {_TERMS_AGREE}) as {{0}}")}
 from twins
 inner join latest as better
     on better.row_hash = twins.better_hash

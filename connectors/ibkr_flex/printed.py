@@ -6,11 +6,12 @@ import re
 from collections import Counter
 
 from connectors.ibkr_flex import dialect
+from connectors.ibkr_flex.statement import EXECUTION, NULL_WORDS
 
 # What `raw_row` counts: elements of a kind, each for itself, that are executions.
 ELEMENT = re.compile(r"""<(Trade|TradeConfirm)(?=[\s/>])(?:"[^"]*"|'[^']*'|[^>"'])*>""")
 LEVEL = re.compile(r"""\slevelOfDetail\s*=\s*["']\s*(.*?)\s*["']""")
-EXECUTION_LEVELS = frozenset({"EXECUTION", "", "-", "--", "N/A"})
+EXECUTION_LEVELS = frozenset({EXECUTION, *NULL_WORDS})
 
 
 def row_of(body: bytes, place: int, source: str | None) -> list[str]:

@@ -62,12 +62,9 @@ def read_statement(body: bytes) -> Statement:
         tables = parsing.result()
     response = tables["response"]
     trades, confirms = (_executions(tables[name]) for name in ("trades", "confirms"))
-    told = {*trades["statement"], *confirms["statement"]}
-    if any(holds and place not in told for place, holds in enumerate(holds_section)):
-        summed_up = others(body)
-        holds_section = [
-            holds and (place in told or place not in summed_up) for place, holds in enumerate(holds_section)
-        ]
+    silent = set(range(len(holds_section))) - {*trades["statement"], *confirms["statement"]}
+    for place in silent & others(body) if silent else ():
+        holds_section[place] = False
     return Statement(
         kind=response.item(0, "type") or "" if response.height else "",
         headers=_cleaned(tables["statements"]),

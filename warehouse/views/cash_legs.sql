@@ -6,9 +6,9 @@ security_type in ('FUT', 'CFD', 'FXCFD', 'FSFOP', 'FSOPT');
 create or replace macro is_on_margin(position_id, margin, position_effect) as
 position_id is not null or (margin is not null and position_effect is not null);
 
--- The cash that each execution moves, by currency. FX moves both its assets; futures and CFDs move none but fees (what is of no
--- known type moves none here, and is a finding), and so does
--- what Kraken trades on margin: its profit is what the ledger books, unless the position is settled.
+-- The cash that each execution moves, by currency. FX moves both its assets; futures and CFDs move none but fees, and so does
+-- what Kraken trades on margin: its profit is what the ledger books, unless the position is settled. What is of no known type
+-- moves none here, and is a finding.
 create or replace view cash_legs as
 with traded as (
     select

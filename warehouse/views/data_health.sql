@@ -7,6 +7,22 @@ with swept as (
         and exec_hash is not null
 ),
 
+known_by_id as (
+    select
+        broker,
+        account,
+        exec_id,
+        symbol,
+        side,
+        last_qty,
+        last_changed_at
+    from execution_rows
+    where key_rank < 5
+        and stands
+        and exec_id is not null
+        and finding is null
+),
+
 in_two_accounts as (
     select
         broker,
@@ -28,11 +44,7 @@ in_two_accounts as (
     select
         broker,
         exec_id
-    from execution_rows
-    where key_rank < 5
-        and stands
-        and exec_id is not null
-        and finding is null
+    from known_by_id
     group by
         broker,
         exec_id,
@@ -117,9 +129,9 @@ select
     'warning' as severity,
     broker as connection,
     'The broker converted ' || string_agg(distinct asset, ' and ' order by asset) || ' of ' || account || ' when it was delisted ('
-    || ref_id || '): that is no fill' as what,
+    || coalesce(ref_id, 'without a reference') || '): that is no fill' as what,
     min(first_seen_at) as since,
-    'Look at it: fillhouse explain ' || ref_id || '; the other side may stand under another reference' as remedy
+    'Look at it: fillhouse explain ' || coalesce(ref_id, min(entry_id)) || '; the other side may stand under another reference' as remedy
 from ledger_entries
 where entry_subtype = 'delistingconversion'
 group by
@@ -290,11 +302,7 @@ from (
         account,
         exec_id,
         min(last_changed_at) as since
-    from execution_rows
-    where key_rank < 5
-        and stands
-        and exec_id is not null
-        and finding is null
+    from known_by_id
     group by
         broker,
         account,
