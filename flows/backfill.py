@@ -73,7 +73,7 @@ def planner(since: date | None, until: date | None, via: Way | None) -> Planner:
         parts = sync.missing(con, connection, wanted, wants_pages=via is Way.PAGES)
         covered_until = parts[0].since if parts else wanted.until
         is_first = not coverage.is_known(con, connection.name, connection.account)
-        overlapping = sync.overlapping(broker, parts, wanted)
+        overlapping = sync.overlapping(con, connection, parts, wanted)
         by_export = [part for part in overlapping if _goes_by_export(broker, via, part, is_first=is_first)]
         by_pages = sync.cut(broker, connection, [part for part in overlapping if part not in by_export])
         asked = [

@@ -59,7 +59,7 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
     parts = sync.missing(con, connection, wanted)
     if not broker.is_open_always and _was_not_ready(con, connection, end.until, moment):
         parts = [part for part in parts if part.until < end.until]
-    windows = sync.cut(broker, connection, sync.overlapping(broker, parts, wanted))
+    windows = sync.cut(broker, connection, sync.overlapping(con, connection, parts, wanted))
     names_since = moment - sync.NAMES_LAST
     return Plan(
         wanted,

@@ -185,9 +185,24 @@ def within_reach(broker: Connector, asked: Asked, moment: datetime) -> Asked:
     return replace(asked, since=min(max(asked.since, moment.replace(tzinfo=None) - broker.reach), asked.until))
 
 
-def overlapping(broker: Connector, parts: Sequence[Asked], wanted: Asked) -> list[Asked]:
-    """Begin each missing part a little earlier, among what is wanted: what is told late is asked for, too."""
-    return [Asked(max(part.since - broker.overlap, wanted.since), part.until) for part in parts]
+def overlapping(
+    con: duckdb.DuckDBPyConnection, connection: Connection, parts: Sequence[Asked], wanted: Asked
+) -> list[Asked]:
+    """Begin each missing part a little earlier, among what is wanted, where what is told late may lack there."""
+    broker = connector(connection.kind)
+    begins = [
+        coverage.told_early(
+            con,
+            connection.name,
+            part,
+            broker.overlap,
+            channels=broker.channels,
+            every_day=broker.is_open_always,
+            account=connection.account,
+        )
+        for part in parts
+    ]
+    return [Asked(max(since, wanted.since), part.until) for since, part in zip(begins, parts, strict=True)]
 
 
 def cut(broker: Connector, connection: Connection, parts: Sequence[Asked]) -> list[Window]:

@@ -256,6 +256,29 @@ def missing_windows(
     return _united(missing)
 
 
+def told_early(
+    con: duckdb.DuckDBPyConnection,
+    connection: str,
+    part: Asked,
+    overlap: timedelta,
+    *,
+    channels: Sequence[frozenset[str]],
+    every_day: bool = False,
+    account: str | None = None,
+) -> datetime:
+    """Give where to begin to ask for a missing part, at most an `overlap` before it: what is told late may lack in front of it.
+
+    An answer that was given an `overlap` after its end has told all; only days that no such one returned are asked again.
+    """
+    before = Asked(part.since - overlap, part.since)
+    unsure = [
+        gap
+        for sources in channels or (_most_authoritative(con, connection),)
+        for gap in _gaps(_covered(con, connection, sources, account, told_after=overlap), before, every_day=every_day)
+    ]
+    return min((gap.since for gap in unsure), default=part.since)
+
+
 def _most_authoritative(con: duckdb.DuckDBPyConnection, connection: str) -> frozenset[str]:
     rows = con.execute(
         """
@@ -270,9 +293,16 @@ def _most_authoritative(con: duckdb.DuckDBPyConnection, connection: str) -> froz
 
 
 def _covered(
-    con: duckdb.DuckDBPyConnection, connection: str, sources: frozenset[str], account: str | None
+    con: duckdb.DuckDBPyConnection,
+    connection: str,
+    sources: frozenset[str],
+    account: str | None,
+    told_after: timedelta = timedelta(0),
 ) -> list[tuple[datetime, datetime]]:
-    """Give what answers of these channels returned, a span an answer; one without dates returned nothing."""
+    """Give what answers of these channels returned, a span an answer; one without dates returned nothing.
+
+    Of all answers, or of those that were given so long `told_after` their end.
+    """
     return con.execute(
         """
         select
@@ -284,9 +314,10 @@ def _covered(
             and account is not distinct from coalesce(?, account)
         group by exchange_id
         having count(*) = count(returned_since)
+            and (? or max(recorded_at) >= max(returned_until) + ?)
         order by since, until
         """,
-        [connection, sorted(sources), account],
+        [connection, sorted(sources), account, not told_after, told_after],
     ).fetchall()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from connectors.contract import STATEMENT
 from tests.warehouse.loading import empty_warehouse
-from warehouse.coverage import Asked, lacks, missing_windows, record, verdict_on
+from warehouse.coverage import Asked, lacks, missing_windows, record, told_early, verdict_on
 
 YEAR = Asked(datetime(2025, 1, 1), datetime(2026, 1, 1))
 
@@ -83,6 +83,34 @@ def test_an_answer_that_is_short_for_one_account_is_asked_again_for_what_that_on
     )
     week = Asked(datetime(2026, 1, 5), datetime(2026, 1, 10))
     assert missing_windows(con, "c", week) == [Asked(datetime(2026, 1, 7), datetime(2026, 1, 10))]
+
+
+@pytest.mark.parametrize(
+    ("first_told", "second_told", "begin"),
+    [
+        (datetime(2026, 1, 9), datetime(2026, 1, 10), datetime(2026, 1, 3)),
+        (datetime(2026, 1, 14), datetime(2026, 1, 16), datetime(2026, 1, 7)),
+        (datetime(2026, 1, 14), datetime(2026, 1, 17), datetime(2026, 1, 10)),
+        (datetime(2026, 1, 13), datetime(2026, 1, 17), datetime(2026, 1, 3)),
+    ],
+)
+def test_what_was_told_long_after_its_end_is_not_asked_again_with_what_follows(
+    first_told: datetime, second_told: datetime, begin: datetime
+) -> None:
+    con = empty_warehouse()
+    con.execute(
+        """
+        insert into coverage (connection, source, source_rank, exchange_id, returned_since, returned_until, recorded_at)
+        values
+            ('c', 's', 1, 'e1', date '2026-01-01', date '2026-01-07', ?),
+            ('c', 's', 1, 'e2', date '2026-01-07', date '2026-01-10', ?)
+        """,
+        [first_told, second_told],
+    )
+    part = Asked(datetime(2026, 1, 10), datetime(2026, 2, 1))
+    for channels in ([], [frozenset({"s"})]):
+        told = told_early(con, "c", part, timedelta(days=7), channels=channels, every_day=True)
+        assert told == begin
 
 
 def test_weekends_are_no_gap_unless_the_broker_trades_on_them() -> None:
