@@ -177,11 +177,12 @@ def _of_connection(
     broker = connector(connection.kind)
     try:
         known = _state_of(home, connection.name)
-        shown = _newest_shown(home, connection.kind, connection.name)
+        query = broker.query_of(connection.credentials) if broker.query_of else None
+        shown = _newest_shown(home, connection.kind, connection.name, query)
         is_new_key = known is not None and known.key != connection.key
-        if broker.check is not None and (shown is None or is_new_key):
+        if broker.check is not None and (is_new_key or not _is_all_right(shown)):
             yield from _asked(home, connection, known, clock, sleep, say)
-            shown = _newest_shown(home, connection.kind, connection.name)
+            shown = _newest_shown(home, connection.kind, connection.name, query)
         elif shown is not None:
             yield Finding(Level.OK, "judged by the newest statement that is here; none was asked for")
     except db.WarehouseBusy:
@@ -286,13 +287,18 @@ def _state_of(home: Path, name: str) -> KnownState | None:
         return states.state_of(con, name)
 
 
-def _newest_shown(home: Path, kind: str, name: str) -> list[Finding] | None:
-    """Examine the newest reply with rows; None where there is none, or nothing to be seen in replies."""
+def _is_all_right(shown: Sequence[Finding] | None) -> bool:
+    """Tell whether what is here shows nothing to be mended; else it may have been by now, which only a new reply can show."""
+    return shown is not None and not any(found.level in {Level.LOOK, Level.BAD} for found in shown)
+
+
+def _newest_shown(home: Path, kind: str, name: str, query: str | None = None) -> list[Finding] | None:
+    """Examine the newest reply with rows (of this query, where one is named); None where there is none, or nothing to see."""
     look = connector(kind).examine
     if look is None or not (home / db.WRITER).exists():
         return None
     with db.writer(home, PATIENCE_SECONDS) as con:
-        replies = questions.rows(con, questions.LATEST_REPLIES, [kind, name])
+        replies = questions.rows(con, questions.LATEST_REPLIES, {"connector": kind, "connection": name, "query": query})
     for row in replies:
         found = look(_reply(home, row))
         if found is not None:

@@ -138,7 +138,7 @@ order by
     kind
 """
 
-# The latest replies to a connection, or those of files.
+# The latest replies to a connection, or those of files; where a query is named, of conversations that asked for that one.
 LATEST_REPLIES = """
 select
     exchange_id,
@@ -146,10 +146,16 @@ select
     landed_file,
     answered_at
 from exchanges
-where connector = ?
-    and connection = ?
+where connector = $connector
+    and connection = $connection
     and kind = 'exchange'
     and coalesce(status, 200) = 200
+    and (
+        $query is null
+        or conversation_id in (
+            select conversation_id from exchanges where json_extract_string(request, '$.params.q') = $query
+        )
+    )
 order by
     answered_at desc,
     exchange_id desc

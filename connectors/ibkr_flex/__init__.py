@@ -19,6 +19,7 @@ CONNECTOR = Connector(
     windows=conversations.windows,
     backfill=conversations.backfill,
     check=conversations.check,
+    query_of=endpoints.query_of,
     examine=checkup.examine,
     normalize=normalize.normalize,
     file_suffixes=frozenset({".xml"}),

@@ -44,6 +44,11 @@ def get_statement(credentials: Credentials, reference: str, url: str = "") -> Re
     return _get("GetStatement", url or f"{credentials.base_url}/GetStatement", credentials, reference, {})
 
 
+def query_of(credentials: Credentials) -> str:
+    """Name the query, as `send_request` does in the parameter q."""
+    return credentials.query_id
+
+
 def may_be_trusted(url: str, base_url: str) -> bool:
     """Tell whether a returned address may see the token: one of IBKR's two hosts, or the configured service itself."""
     try:

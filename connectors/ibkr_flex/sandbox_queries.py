@@ -32,6 +32,7 @@ class FlexQuery:
     orders: bool = True
     lots: bool = True
     cash_report: bool = True
+    unticked: frozenset[str] = frozenset()  # attributes of trades that it does not print
 
 
 @dataclass(frozen=True, slots=True)

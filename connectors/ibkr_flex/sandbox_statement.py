@@ -17,6 +17,7 @@ from connectors.ibkr_flex.sandbox_rows import Row
 from connectors.ibkr_flex.sandbox_trades import print_trades
 from connectors.ibkr_flex.sandbox_wire import new_york
 
+ROWS = frozenset({"Trade", "Order", "Lot", "TradeConfirm"})
 CONFIRM_LAG = timedelta(minutes=5)
 
 
@@ -40,5 +41,8 @@ def print_statement(rows: Iterable[Row], asked: Generating, generated_at: dateti
         if query.cash_report:
             print_cash_report(ElementTree.SubElement(statement, "CashReport"), account, mine, asked)
         print_trades(ElementTree.SubElement(statement, "Trades"), inside, query)
+    for row in root.iter():
+        if row.tag in ROWS:
+            row.attrib = {name: value for name, value in row.attrib.items() if name not in query.unticked}
     ElementTree.indent(root, "")
     return ElementTree.tostring(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -228,6 +229,24 @@ def test_before_the_first_sync_a_statement_shows_what_the_query_prints(home: Pat
     assert "judged by the newest statement that is here" in again
     assert "the query has the section" in again
     assert sum(flex.requests.values()) == asked, "the statement that is there is looked at again"
+
+
+def test_another_query_is_asked_for_and_so_is_one_in_which_boxes_were_ticked(
+    home: Path, flex: FlexBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = "executions, mandatory boxes and dates are as they must be"
+    assert good in said(found(home, "ibkr-flex"))
+    flex.queries["917399"] = replace(flex.queries[QUERY_ID], unticked=frozenset({"quantity"}))
+    monkeypatch.setenv("FILLHOUSE_IBKR_FLEX_QUERY_ID", "917399")
+    text = said(found(home, "ibkr-flex"))
+    assert good not in text
+    assert "bad ibkr-flex: " in text
+    assert "quantity" in text
+    flex.queries["917399"] = flex.queries[QUERY_ID]
+    assert good in said(found(home, "ibkr-flex"))
+    asked = sum(flex.requests.values())
+    assert good in said(found(home, "ibkr-flex"))
+    assert sum(flex.requests.values()) == asked
 
 
 @pytest.mark.usefixtures("flex")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import duckdb
 import pytest
 
 from connectors.connector import Reply
-from tests.warehouse.loading import EPOCH, load_reply, load_statement
+from tests.warehouse.loading import EPOCH, empty_warehouse, load_reply, load_statement
 from tests.warehouse.test_channels import AF_IDS, CANCEL, IDS, confirm, fills, loaded, statement, trade
 
 FUTURE = {"assetCategory": "FUT", "symbol": "ESH6", "conid": "551601561", "price": "5000", "proceeds": "-500000"}
@@ -203,3 +204,49 @@ def test_boxes_that_are_ticked_later_make_no_new_fills(printed_before: dict[str,
         statement(trade(**AF_IDS, **first), trade(**ids, **second), generated="20260108;083000"),
     )
     assert ask(con, "select row_key from fills order by all") == [("t:1",), ("t:2",)]
+
+
+@pytest.mark.parametrize("said", [{"commission": "-2"}, {"price": "6"}, {"transactionID": "2", "price": "6"}])
+def test_a_clock_that_is_put_back_makes_nothing_stand_twice(said: dict[str, str]) -> None:
+    """At noon a confirmation, at two by a clock that is an hour ahead a statement, and at a quarter past one the next."""
+    con = loaded(statement(confirm(**IDS)))
+    load_statement(con, statement(trade(**AF_IDS)), hour=2)
+    cancel = (
+        [trade(**AF_IDS | CANCEL | {"transactionID": "9", "origTransactionID": "1"})] if "transactionID" in said else []
+    )
+    load_statement(con, statement(*cancel, trade(**AF_IDS | said), generated="20260108;083000"), hour=1)
+    for half_hours in range(6):
+        moment = EPOCH.replace(tzinfo=None) + timedelta(minutes=30 * half_hours)
+        stood = con.execute("select count(*) from fills_as_of(?)", [moment]).fetchall()
+        assert stood == [(1,)], moment
+    now = "select last_px, commission from "
+    assert ask(con, now + "fills") == ask(con, f"{now} fills_as_of(timestamp '2026-06-01 14:00:00')")
+
+
+TWO_ACCOUNTS = "select account, told_until::date::varchar from lost_accounts"
+
+
+def test_an_account_that_a_statement_tells_no_longer_is_a_finding() -> None:
+    con = empty_warehouse()
+
+    def told(exchange: str, accounts: tuple[str, ...], since: str, until: str) -> None:
+        for account in accounts:
+            con.execute(
+                """
+                insert into coverage (connection, source, account, exchange_id, returned_since, returned_until, recorded_at)
+                values ('desk', 'ibkr_flex_af', ?, ?, ?::date, ?::date, ?::date)
+                """,
+                [account, exchange, since, until, until],
+            )
+
+    told("e1", ("U1", "U2"), "2026-01-05", "2026-01-10")
+    told("e2", ("U3",), "2026-01-05", "2026-01-09")
+    assert ask(con, TWO_ACCOUNTS) == []
+    told("e3", ("U1",), "2026-01-10", "2026-01-12")
+    assert ask(con, TWO_ACCOUNTS) == [], "there was only a weekend"
+    told("e4", ("U1",), "2026-01-12", "2026-01-14")
+    assert ask(con, TWO_ACCOUNTS) == [("U2", "2026-01-10")]
+    [(severity, what)] = ask(con, "select severity, what from data_health where kind = 'account_missing'")
+    assert (severity, what) == ("warning", "desk tells other accounts, and nothing of U2 from 2026-01-10 on")
+    told("e5", ("U1", "U2"), "2026-01-10", "2026-01-14")
+    assert ask(con, TWO_ACCOUNTS) == []

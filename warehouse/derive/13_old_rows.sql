@@ -6,6 +6,21 @@ from execution_rows as held
 where held.row_hash in (select row_hash from touched)
     and held.book_date in (select day from touched_days);
 
+-- A clock that was put back may not make two things stand at one moment: a load counts from no earlier one than what it
+-- changes.
+update load_moment
+set moment = greatest(
+    moment,
+    (select max(last_changed_at) from old_rows),
+    (
+        select max(superseded_at)
+        from past_fills
+        where row_hash in (select row_hash from touched)
+            and book_date in (select day from touched_days)
+    )
+)
+where moment is not null;
+
 -- A fill that says what it said has stood since then; one that says something else, or stands again, since this load.
 update new_rows as new
 set last_changed_at = case

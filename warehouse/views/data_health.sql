@@ -290,6 +290,15 @@ group by
     expires_on
 union all
 select
+    'account_missing' as kind,
+    'warning' as severity,
+    connection,
+    connection || ' tells other accounts, and nothing of ' || account || ' from ' || strftime(told_until, '%Y-%m-%d') || ' on' as what,
+    since,
+    'If it is still yours, see that the query holds it, then back-fill from that day' as remedy
+from lost_accounts
+union all
+select
     'exec_twice' as kind,
     'warning' as severity,
     broker as connection,
