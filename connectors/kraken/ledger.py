@@ -88,6 +88,12 @@ def unlisted(entries: pl.DataFrame, trades: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def unsettled(entries: pl.DataFrame) -> pl.DataFrame:
+    """Give `account` and `entry_time` of the entries that are still pending and make an execution once they are booked."""
+    is_of_execution = pl.col("entry_type").is_in(dialect.TRADES_AND_PURCHASES) & pl.col("exec_id").is_not_null()
+    return entries.filter(pl.col("status") == "pending", is_of_execution).select("account", "entry_time")
+
+
 def _own_words() -> pl.Expr:
     """Name an entry that is not booked yet, and has no id, by what it says."""
     words = ("refid", "type", "subtype", "asset", "time", "amount")

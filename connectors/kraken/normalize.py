@@ -48,7 +48,7 @@ def normalize(replies: Sequence[Reply]) -> Normalized:
     return Normalized(
         reports=pl.concat([reports, purchases]),
         instruments=instruments.describe(answers, trades, bought, names),
-        statements=spans.told_in_full(answers, ledger.unlisted(booked, trades)),
+        statements=spans.told_in_full(answers, ledger.unlisted(booked, trades), ledger.unsettled(booked)),
         quarantine=pl.concat([quarantine, unreadable, odd]),
         drift=_drift(answers, printed, entry_attributes, booked),
         ledger=booked,

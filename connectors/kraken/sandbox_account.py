@@ -274,6 +274,13 @@ class Account:
         self.ledger.add(entry)
         return entry
 
+    def settle(self, pending: Entry) -> Entry:
+        """Book a row that was pending, where it stands."""
+        self.balances[pending.asset.code] += pending.amount - pending.fee
+        booked = replace(pending, balance=self.balances[pending.asset.code])
+        self.ledger.rows[self.ledger.rows.index(pending)] = booked
+        return booked
+
     def swap(self, *legs: Entry) -> None:
         """Remember rows that are a fill although TradesHistory knows nothing of them."""
         self.swaps.append(legs)

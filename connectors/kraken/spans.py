@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -20,13 +20,18 @@ CHANNELS = {
 }
 
 
-def told_in_full(answers: Sequence[Answer], unlisted: pl.DataFrame) -> pl.DataFrame:
+# How long an entry that is pending is waited for.
+PATIENCE = timedelta(days=7)
+
+
+def told_in_full(answers: Sequence[Answer], unlisted: pl.DataFrame, unsettled: pl.DataFrame) -> pl.DataFrame:
     """Give a row a window that was asked for (`STATEMENT`); without dates where its rows do not add up.
 
     Times are fractional and windows whole seconds, `(start, end]`: what is told of one joins what is told of the next. A
     saved page tells no window, but it may show that there is more than it holds. A trade that had to be asked for by its id
     is one of its window; so is one of those that the ledger names and no answer tells (`account`, `exec_id`,
-    `entry_time`), unless Kraken says that it does not know it.
+    `entry_time`), unless Kraken says that it does not know it. Of the ledger a window is told up to the first entry that
+    was `unsettled` (`account`, `entry_time`) when it was asked for, so that it is asked for again; for a week.
     """
     asked: dict[tuple[str, ...], list[Answer]] = {}
     for answer in answers:
@@ -36,7 +41,7 @@ def told_in_full(answers: Sequence[Answer], unlisted: pl.DataFrame) -> pl.DataFr
     by_id = [answer for answer in answers if answer.endpoint == "QueryTrades"]
     answered_for = {txid for answer in by_id for txid in answer.params.get("txid", "").split(",")}
     owed = unlisted.filter(~pl.col("exec_id").is_in(answered_for))
-    rows = [_row(told, *_counted(told, by_id, owed)) for told in asked.values()]
+    rows = [_row(told, *_counted(told, by_id, owed), unsettled) for told in asked.values()]
     return pl.DataFrame([row for row in rows if row], schema=STATEMENT)
 
 
@@ -67,7 +72,9 @@ def _within(looked_up: Answer, page: Answer) -> set[str]:
     return {txid for txid, time in times.items() if start < float(time or 0) <= end}
 
 
-def _row(told: Sequence[Answer], row_count: int, broker_count: int | None) -> dict[str, Any] | None:
+def _row(
+    told: Sequence[Answer], row_count: int, broker_count: int | None, unsettled: pl.DataFrame
+) -> dict[str, Any] | None:
     last = told[-1]
     adds_up = broker_count in (None, row_count)
     named = "start" in last.params
@@ -80,7 +87,7 @@ def _row(told: Sequence[Answer], row_count: int, broker_count: int | None) -> di
         "source_rank": rank,
         "account": last.account,
         "returned_since": _moment(last.params["start"]) if named and adds_up else None,
-        "returned_until": _moment(last.params["end"]) if named and adds_up else None,
+        "returned_until": _settled_until(last, unsettled) if named and adds_up else None,
         "broker_clock": last.answered_at,
         "holds_section": True,
         "row_count": row_count,
@@ -88,6 +95,19 @@ def _row(told: Sequence[Answer], row_count: int, broker_count: int | None) -> di
         "exchange_id": last.reply.exchange_id,
         "answered_at": last.answered_at,
     }
+
+
+def _settled_until(last: Answer, unsettled: pl.DataFrame) -> datetime:
+    """Give the end of a window, or the second before its first entry that may still become an execution."""
+    start, end = (_moment(last.params[name]) for name in ("start", "end"))
+    if last.endpoint not in LEDGER_REPLIES:
+        return end
+    awaited = unsettled.filter(
+        pl.col("account") == last.account,
+        pl.col("entry_time").is_between(max(start, last.answered_at - PATIENCE), end, closed="right"),
+    )
+    first = awaited.select(pl.col("entry_time").dt.offset_by("-1us").dt.truncate("1s").min()).item()
+    return end if first is None else first
 
 
 def _moment(seconds: str) -> datetime:

@@ -18,7 +18,7 @@ from connectors.ibkr_portal.sandbox import running as portal_running
 from connectors.kraken.sandbox import KrakenBroker, own_keys
 from connectors.kraken.sandbox import running as kraken_running
 from flows.sandbox_books import gateway_of
-from tests.flows.operating import ROOT, System, settings_of, up
+from tests.flows.operating import ROOT, Json, System, settings_of, up
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -28,6 +28,8 @@ NAMES = ("ibkr-flex", "ibkr-portal", "kraken")
 PATIENCE_MS = 120_000.0
 PRESSES = 3
 REFUSED_AFTER_SECONDS = 20.0
+WAITING = {"SCHEDULED", "PENDING"}
+GOING_ON = {"PENDING", "RUNNING"}
 AT_ANY_HOUR = {"FILLHOUSE_IBKR_PORTAL_MAINTENANCE": HARDLY_EVER}
 SIZE = ViewportSize(width=1280, height=1100)
 
@@ -88,21 +90,32 @@ def _press(system: System, page: Page, deployment: str, how: str) -> None:
 def _open_run(system: System, page: Page, deployment: str, press: Callable[[], None]) -> None:
     """Press, and open the run that this makes: the notice that links to it is gone within seconds.
 
-    A server that is busy refuses to make one; then a person presses again.
+    A server that is busy refuses to make one, and one that was made while a scheduled run goes on is cancelled: that one
+    brings the same. Then a person presses again.
     """
     of = {"deployment_id": {"any_": [system.deployment(deployment)["id"]]}}
 
-    def pressed() -> set[str]:
-        return {run["id"] for run in system.all("flow_runs", flow_runs=of) if not run["auto_scheduled"]}
+    def runs(*, by_schedule: bool) -> list[Json]:
+        return [run for run in system.all("flow_runs", flow_runs=of) if run["auto_scheduled"] is by_schedule]
 
-    before = pressed()
+    def pressed() -> list[Json]:
+        return [run for run in runs(by_schedule=False) if run["id"] not in before]
+
+    def begun() -> list[Json]:
+        return [run for run in pressed() if run["state_type"] not in WAITING]
+
+    before: set[str] = set()
     for _ in range(PRESSES):
+        before.update(run["id"] for run in pressed())
         press()
         with suppress(AssertionError):
-            (made,) = system.wait_for(lambda: pressed() - before, within=REFUSED_AFTER_SECONDS)
-            page.goto(f"http://127.0.0.1:{system.port}/v2/runs/flow-run/{made}")
-            return
-    message = f"{PRESSES} times it was pressed, and no run of {deployment} was made"
+            system.wait_for(pressed, within=REFUSED_AFTER_SECONDS)
+            (made,) = system.wait_for(begun)
+            if made["state_type"] != "CANCELLED":
+                page.goto(f"http://127.0.0.1:{system.port}/v2/runs/flow-run/{made['id']}")
+                return
+            system.wait_for(lambda: all(run["state_type"] not in GOING_ON for run in runs(by_schedule=True)))
+    message = f"{PRESSES} times it was pressed, and no run of {deployment} began"
     raise AssertionError(message)
 
 

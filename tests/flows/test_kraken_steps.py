@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,13 @@ from connectors.errors import AuthRequired, RateLimited, Rejected, Transient
 from connectors.kraken.budget import CEILINGS, DECAYS, cost_of
 from connectors.kraken.endpoints import Tier
 from connectors.kraken.sandbox import API_KEY, API_SECRET, FAULTS, TRADES_ONLY_KEY
+from connectors.kraken.sandbox_account import Fill
+from connectors.kraken.sandbox_market import ASSETS
+from connectors.kraken.sandbox_wire import ticks
 from connectors.wire import Window
 from flows.backfill import planner
 from flows.connections import kraken
+from flows.incremental import planned
 from flows.policy import State, state_after
 from flows.talk import Way
 from tests.connectors.kraken.desk import Desk, Execution, desk
@@ -219,6 +224,52 @@ def test_a_backfill_asks_again_for_the_last_hour_of_what_is_covered(tmp_path: Pa
         at.clock.sleep(86400)
         backfill()
         assert at.executions().keys() >= at.book(until).keys()
+
+
+@pytest.mark.parametrize("way", list(Way))
+def test_a_purchase_that_was_pending_is_asked_for_until_it_is_booked(way: Way, tmp_path: Path) -> None:
+    with desk(tmp_path, trades=40, years=1, export_queued_seconds=0.1, export_processed_seconds=0.2) as at:
+        at.bring()
+        account = at.broker.account
+        when = Fill(at=ticks(at.clock()), places=4, price=Decimal(0), volume=Decimal(0))
+        refid = account.new_id("TS")
+        legs = [
+            account.post(when, refid, "spend", ASSETS["ZUSD"], Decimal(-100), pending=True),
+            account.post(when, refid, "receive", ASSETS["XXBT"], Decimal("0.001"), pending=True),
+        ]
+        at.clock.sleep(600)
+        at.bring(at.everything(), way)
+        assert refid not in at.executions()
+        with db.writer(at.home) as con:
+            pending = con.execute("select severity, what from data_health where kind = 'ledger_pending'").fetchall()
+            assert con.execute("select * from gaps").fetchall() == []
+        assert pending == [("note", f"1 executions of main are not booked yet, such as {refid}")]
+        for _ in range(3):
+            at.clock.sleep(20_000)
+            sync(at)
+            assert refid not in at.executions()
+        account.swap(*(account.settle(leg) for leg in legs))
+        until = at.now
+        at.clock.sleep(900)
+        sync(at)
+        assert at.executions().keys() == at.book(until).keys() >= {refid}
+        with db.writer(at.home) as con:
+            assert con.execute("select * from data_health where kind = 'ledger_pending'").fetchall() == []
+        before = len(at.broker.log)
+        at.clock.sleep(900)
+        sync(at)
+        assert len(at.broker.log) <= before + 2, "what is booked is not asked for any more"
+
+
+def sync(at: Desk) -> None:
+    """Ask what an incremental sync asks."""
+    connection = kraken(
+        "kraken", API_KEY, API_SECRET, otp="", tier="pro", account="main", base_url="http://127.0.0.1:9"
+    )
+    with db.writer(at.home) as con:
+        plan = planned(con, connection, at.clock())
+    for question in plan.questions:
+        at.bring(question.window, question.way)
 
 
 def test_nothing_is_asked_for_by_its_id_where_the_lists_are_whole(tmp_path: Path) -> None:

@@ -140,6 +140,20 @@ group by
     ref_id
 union all
 select
+    'ledger_pending' as kind,
+    'note' as severity,
+    broker as connection,
+    count(distinct exec_id) || ' executions of ' || account || ' are not booked yet, such as ' || min(exec_id) as what,
+    min(first_seen_at) as since,
+    'None for a week, in which each sync asks for them again; then back-fill these days' as remedy
+from ledger_entries
+where status = 'pending'
+    and exec_hash not in (select exec_hash from ledger_entries where status = 'booked' and exec_hash is not null)
+group by
+    broker,
+    account
+union all
+select
     'ledger_only' as kind,
     'note' as severity,
     broker as connection,
