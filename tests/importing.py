@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from flows import importing
+from tests.warehouse.loading import prepared
 from warehouse import db, publish
 
 RECORDED = Path(__file__).parent / "connectors" / "ibkr_flex" / "recorded"
@@ -18,7 +19,7 @@ RECORDED = Path(__file__).parent / "connectors" / "ibkr_flex" / "recorded"
 
 def imported(home: Path, files: Sequence[Path]) -> list[importing.Imported]:
     """Import Flex files one after the other."""
-    return list(importing.import_files(home, "ibkr_flex", list(files)))
+    return list(importing.import_files(prepared(home), "ibkr_flex", list(files)))
 
 
 def imported_cases(home: Path, cases: Sequence[str]) -> Path:

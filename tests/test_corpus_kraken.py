@@ -12,6 +12,7 @@ import pytest
 
 from flows import importing
 from tests.importing import rows
+from tests.warehouse.loading import prepared
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 FOLDERS = ("kraken_trades", "kraken_ledgers", "kraken_csv", "kraken_assets", "kraken_assetpairs")
@@ -34,7 +35,7 @@ FILLS = [fill for fill in stated("expected_fills.csv") if fill["file"].startswit
 
 
 def imported(home: Path, path: Path) -> importing.Imported:
-    [done] = importing.import_files(home, "kraken", [path])
+    [done] = importing.import_files(prepared(home), "kraken", [path])
     return done
 
 

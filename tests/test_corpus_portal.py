@@ -15,6 +15,7 @@ from connectors.ibkr_portal.replies import Tier
 from connectors.wire import Response
 from flows import importing
 from tests.importing import rows
+from tests.warehouse.loading import prepared
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 FILES = sorted((CORPUS / "ibkr_cpapi_trades").glob("*.json"))
@@ -35,7 +36,7 @@ def of_portal(table: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def imported(home: Path, path: Path) -> importing.Imported:
-    [done] = importing.import_files(home, "ibkr_portal", [path], endpoint="trades")
+    [done] = importing.import_files(prepared(home), "ibkr_portal", [path], endpoint="trades")
     return done
 
 

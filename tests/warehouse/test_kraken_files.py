@@ -10,6 +10,7 @@ import pytest
 
 from flows import importing
 from tests.importing import rows
+from tests.warehouse.loading import prepared
 from warehouse import landing
 
 LEDGER = '"txid","refid","time","type","subtype","aclass","asset","wallet","amount","fee","balance"\n'
@@ -30,7 +31,7 @@ def imported(home: Path, **texts: str | bytes) -> list[importing.Imported]:
         kind = "json" if isinstance(text, bytes) else "csv"
         files.append(home.with_name(f"{name}.{kind}"))
         files[-1].write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(importing.import_files(home, "kraken", files, account="main"))
+    return list(importing.import_files(prepared(home), "kraken", files, account="main"))
 
 
 @pytest.fixture

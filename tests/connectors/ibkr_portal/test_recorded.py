@@ -17,6 +17,7 @@ from connectors.wire import Response
 from flows import importing
 from flows.policy import state_after
 from tests.importing import asked as rows
+from tests.warehouse.loading import prepared
 from warehouse import db
 
 RECORDED = Path(__file__).with_name("recorded")
@@ -42,7 +43,7 @@ def imported(home: Path, case: Path, imports: Sequence[Import]) -> list[importin
         done
         for each in imports
         for done in importing.import_files(
-            home,
+            prepared(home),
             each.get("broker", "ibkr_portal"),
             [case / each["file"]],
             endpoint=each["endpoint"],

@@ -19,6 +19,7 @@ from connectors.registry import connector
 from connectors.wire import Window
 from flows import steps, talk
 from flows.talk import About, Fetched, Question, Way
+from tests.warehouse.loading import prepared
 from warehouse import db
 from warehouse.load import Loaded
 
@@ -123,7 +124,7 @@ def desk(home: Path, *, tier: Tier = Tier.PRO, key: str = API_KEY, **options: An
     clock = LeapingClock()
     broker = KrakenBroker(clock=clock, keys=own_keys(str(tier)), **options)
     with running(broker) as address:
-        yield Desk(home, broker, clock, Credentials(key, API_SECRET, tier=tier, base_url=address))
+        yield Desk(prepared(home), broker, clock, Credentials(key, API_SECRET, tier=tier, base_url=address))
 
 
 def executions_in(con: duckdb.DuckDBPyConnection) -> dict[str, Execution]:

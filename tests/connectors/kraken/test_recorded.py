@@ -17,6 +17,7 @@ from connectors.kraken import replies
 from connectors.wire import Response
 from flows import importing
 from tests.importing import asked as rows
+from tests.warehouse.loading import prepared
 from warehouse import db
 
 RECORDED = Path(__file__).with_name("recorded")
@@ -35,7 +36,7 @@ def imported(home: Path, case: Path, imports: Sequence[Import]) -> list[importin
     return [
         done
         for each in imports
-        for done in importing.import_files(home, "kraken", [case / each["file"]], endpoint=each["endpoint"])
+        for done in importing.import_files(prepared(home), "kraken", [case / each["file"]], endpoint=each["endpoint"])
     ]
 
 
