@@ -135,8 +135,7 @@ def test_trouble_has_its_consequence_and_the_next_run_recovers(fault: str, tmp_p
         at.broker.faults.clear()
         at.clock.sleep(1000)
         until = at.now
-        for window in at.windows():
-            at.bring(window)
+        at.bring(at.everything())
         assert at.executions() == at.book(until)
 
 
@@ -147,9 +146,8 @@ def test_short_trouble_in_the_middle_is_waited_out(fault: str, tmp_path: Path) -
     with desk(tmp_path, trades=300, years=1) as at:
         until = at.now
         at.broker.faults.on(fault, calls=1, after=3)
-        for window in at.windows():
-            assert at.ask(window).error is None
-            at.load(at.fetched[-1])
+        assert at.ask(at.everything()).error is None
+        at.load(at.fetched[-1])
         assert any(call.fault for call in at.broker.log)
         assert at.executions() == at.book(until)
 

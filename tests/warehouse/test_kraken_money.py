@@ -143,6 +143,22 @@ def test_a_fee_is_as_exact_where_a_file_prints_no_zeros_at_its_end() -> None:
     assert ask(con, "select kind, amount::double from fees order by all") == [("margin_open", 0.8), ("trade", 39.2)]
 
 
+@pytest.mark.parametrize(("fee", "of_ledger", "commission", "findings"), [
+    ("0.00003", "0.0000", "0.00003", []),
+    ("0.00003", "0", "0.00003", []),
+    ("0.00003", "0.00000000", "0", ["fee_mismatch"]),
+    ("0.5", "0.0000", "0", ["fee_mismatch"]),
+])  # fmt: skip
+def test_a_fee_too_small_for_the_ledger_to_print_is_still_a_fee(
+    fee: str, of_ledger: str, commission: str, findings: list[str]
+) -> None:
+    legs = (ONE, "trade", "XXBT", "0.5", "0.0000000000"), (ONE, "trade", "ZUSD", "-45000.0", of_ledger)
+    con = loaded(page(**{ONE: {**TRADE, "fee": fee}}), booked(*legs))
+    [(paid, asset)] = ask(con, "select commission, comm_currency from fills")
+    assert (paid, asset) == (Decimal(commission), "USD")
+    assert ask(con, "select kind from data_health") == [(kind,) for kind in findings]
+
+
 def test_what_was_converted_at_a_delisting_is_a_finding() -> None:
     con = loaded(booked((ONE, "transfer", "NANO", "-30.0", "0"), subtype="delistingconversion"))
     [(severity, what)] = ask(con, "select severity, what from data_health")

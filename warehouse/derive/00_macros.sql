@@ -40,9 +40,16 @@ create or replace temp macro fees_by_ledger(charges, own, own_asset) as
 list_concat(
     flatten(list_transform(
         case
-            when len(list_filter(charges, lambda charge: charge.kind <> 'credit')) > 0
-                then list_filter(charges, lambda charge: charge.kind <> 'credit')
-            else [{'asset': own_asset, 'amount': 0::decimal(28, 12), 'kind': 'trade', 'digits': 12}]
+            when len(list_filter(charges, lambda charge: charge.kind <> 'credit' and charge.amount <> 0)) > 0
+                then list_filter(charges, lambda charge: charge.kind <> 'credit' and charge.amount <> 0)
+            else [
+                {
+                    'asset': own_asset,
+                    'amount': 0::decimal(28, 12),
+                    'kind': 'trade',
+                    'digits': coalesce(list_filter(charges, lambda charge: charge.asset = own_asset)[1].digits, 12)
+                }
+            ]
         end,
         lambda charge: case
             when charge.asset = own_asset and rounds(charge, own)
@@ -56,7 +63,7 @@ list_concat(
         end
     )),
     list_transform(
-        list_filter(charges, lambda charge: charge.kind = 'credit'),
+        list_filter(charges, lambda charge: charge.kind = 'credit' and charge.amount <> 0),
         lambda charge: {'asset': charge.asset, 'amount': charge.amount, 'kind': 'credit'}
     )
 );

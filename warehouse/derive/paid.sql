@@ -51,7 +51,6 @@ charged as (
         exec_hash,
         fee_asset,
         fee_kind
-    having sum(fee) <> 0
 ),
 
 told as (
