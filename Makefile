@@ -34,7 +34,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 system: setup  # all that `fillhouse up` runs, trouble in it, and a browser at it: minutes in which it mostly waits
 	$(BIN)/python -m pytest -m whole_system
