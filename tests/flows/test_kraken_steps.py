@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from flows.backfill import planner
 from flows.connections import kraken
 from flows.incremental import planned
 from flows.policy import State, state_after
+from flows.sync import Planner
 from flows.talk import Way
 from tests.connectors.kraken.desk import Desk, Execution, desk
 from warehouse import db
@@ -200,16 +202,7 @@ def test_an_error_that_nobody_knows_is_no_word_on_a_trade(tmp_path: Path) -> Non
 def test_a_backfill_asks_again_for_the_last_hour_of_what_is_covered(tmp_path: Path) -> None:
     """What happened just before a backfill, and is listed after it, comes with the next one."""
     with desk(tmp_path, trades=40, years=1, export_queued_seconds=0.1, export_processed_seconds=0.2) as at:
-        connection = kraken(
-            "kraken", API_KEY, API_SECRET, otp="", tier="pro", account="main", base_url="http://127.0.0.1:9"
-        )
-
-        def backfill() -> None:
-            with db.writer(at.home) as con:
-                plan = planner(None, None, None)(con, connection, at.clock())
-            for question in plan.questions:
-                at.bring(question.window, question.way)
-
+        backfill = partial(carry_out, at, planner(None, None, None))
         at.bring()
         backfill()
         at.clock.sleep(86400)
@@ -242,25 +235,26 @@ def test_a_purchase_that_was_pending_is_asked_for_until_it_is_booked(way: Way, t
             pending = con.execute("select severity, what from data_health where kind = 'ledger_pending'").fetchall()
             assert con.execute("select * from gaps").fetchall() == []
         assert pending == [("note", f"1 executions of main are not booked yet, such as {refid}")]
+        sync = partial(carry_out, at, planned)
         for _ in range(3):
             at.clock.sleep(20_000)
-            sync(at)
+            sync()
             assert refid not in at.executions()
         account.swap(*(account.settle(leg) for leg in legs))
         until = at.now
         at.clock.sleep(900)
-        sync(at)
+        sync()
         assert at.executions().keys() == at.book(until).keys() >= {refid}
         with db.writer(at.home) as con:
             assert con.execute("select * from data_health where kind = 'ledger_pending'").fetchall() == []
         before = len(at.broker.log)
         at.clock.sleep(900)
-        sync(at)
+        sync()
         assert len(at.broker.log) <= before + 2, "what is booked is not asked for any more"
 
 
-def sync(at: Desk) -> None:
-    """Ask what an incremental sync asks."""
+def carry_out(at: Desk, planned: Planner) -> None:
+    """Ask what a flow would."""
     connection = kraken(
         "kraken", API_KEY, API_SECRET, otp="", tier="pro", account="main", base_url="http://127.0.0.1:9"
     )

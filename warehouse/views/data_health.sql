@@ -7,6 +7,13 @@ with swept as (
         and exec_hash is not null
 ),
 
+pending as (
+    select *
+    from ledger_entries
+    where status = 'pending'
+        and exec_hash is not null
+),
+
 known_by_id as (
     select
         broker,
@@ -146,9 +153,13 @@ select
     count(distinct exec_id) || ' executions of ' || account || ' are not booked yet, such as ' || min(exec_id) as what,
     min(first_seen_at) as since,
     'None for a week, in which each sync asks for them again; then back-fill these days' as remedy
-from ledger_entries
-where status = 'pending'
-    and exec_hash not in (select exec_hash from ledger_entries where status = 'booked' and exec_hash is not null)
+from pending
+where exec_hash not in (
+        select exec_hash
+        from ledger_entries
+        where status = 'booked'
+            and exec_hash in (select exec_hash from pending)
+    )
 group by
     broker,
     account
