@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 import pytest
@@ -21,11 +22,13 @@ from connectors.ibkr_flex.sandbox import QUERY_ID, SERVICE_PATH, TOKEN, FlexBrok
 from connectors.ibkr_flex.sandbox import running as flex_running
 from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys
 from connectors.kraken.sandbox import running as kraken_running
+from flows import changes
 from flows.demo_books import flex_in, flex_of, kraken_in, kraken_of
 from tests.flows.operating import STOP_SECONDS, System, up
 
 pytestmark = pytest.mark.whole_system
 NAMES = ["ibkr-flex", "kraken"]
+SHORTEST_SILENCE = 10.0
 LOST_SECONDS = 120.0  # three heartbeats of thirty seconds are missed first
 
 
@@ -118,6 +121,7 @@ def test_a_system_as_its_user_meets_it(
         _other_commands_find_the_server(system)
         system.read_until("Alarms go to the notification block")
         _a_key_that_ends_is_said_once(system, kraken, received)
+        _each_other_alarm_is_heard(system, received)
         _a_new_connection_is_offered(system, settings)
         assert system.stop() < STOP_SECONDS
     assert system.process.returncode == 0
@@ -189,6 +193,33 @@ def _a_key_that_ends_is_said_once(system: System, kraken: KrakenBroker, received
     kraken.faults.off("invalid_key")
     assert [said["subject"] for said in received] == ["kraken needs you"]
     assert "create a key" in received[0]["body"].lower()
+
+
+ALARMS: dict[str, tuple[dict[str, Any], str]] = {
+    changes.MISCONFIGURED: ({"reason": "There is no such query.", "remedy": "Check it."}, "desk is misconfigured"),
+    changes.TOKEN_EXPIRES: ({"expires_on": "2027-01-01"}, "The token of desk expires on 2027-01-01"),
+    changes.OLD_GAP: ({"gaps": "2 days", "remedy": "Back-fill."}, "desk has had gaps for more than a day"),
+    changes.QUARANTINED: ({"rows": 3}, "3 rows of desk are in quarantine"),
+    changes.SYNCED: ({}, "desk has not been synced for an hour"),
+}
+
+
+def _each_other_alarm_is_heard(system: System, received: list[dict[str, Any]]) -> None:
+    """Tell the server what our flows tell it, with an hour's silence made as short as Prefect allows."""
+    [silence] = [each for each in system.all("automations") if each["name"] == "fillhouse: no sync succeeds"]
+    silence["trigger"]["within"] = SHORTEST_SILENCE
+    fields = ("name", "description", "enabled", "trigger", "actions")
+    system.ask("PUT", f"/automations/{silence['id']}", json={field: silence[field] for field in fields})
+    del received[:]
+    of = {"prefect.resource.id": f"{changes.CONNECTION}.desk", "prefect.resource.name": "desk"}
+    for event, (said, _) in ALARMS.items():
+        told = {"id": str(uuid4()), "occurred": str(datetime.now(UTC)), "event": event, "resource": of}
+        system.ask("POST", "/events", json=[{**told, "payload": {"connection": "desk", **said}}])
+    wanted = {subject for _, subject in ALARMS.values()}
+    system.wait_for(lambda: wanted <= {each["subject"] for each in received})
+    bodies = {each["subject"]: each["body"] for each in received}
+    assert bodies["desk is misconfigured"] == "There is no such query.\n\nWhat to do: Check it."
+    assert len([each for each in received if each["subject"] in wanted]) == len(ALARMS)
 
 
 def _a_new_connection_is_offered(system: System, settings: dict[str, str]) -> None:
