@@ -82,8 +82,8 @@ class Connector:
     )
     keep_alive: Callable[[Any], Conversation] | None = None  # what keeps a session from falling asleep
     check: Callable[[Any, Sequence[Call], datetime], Checkup] | None = None  # is it set up as it must be?
-    query_of: Callable[[Any], str] | None = (
-        None  # which query credentials ask, as the parameter q of some request names it
+    query_param: Callable[[Any], tuple[str, str]] | None = (
+        None  # the parameter by which a request names the credentials' query, and what it is then
     )
     examine: Callable[[Reply], Sequence[Finding] | None] | None = (
         None  # what a reply with rows shows of the set-up; None for one without

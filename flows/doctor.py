@@ -177,7 +177,7 @@ def _of_connection(
     broker = connector(connection.kind)
     try:
         known = _state_of(home, connection.name)
-        query = broker.query_of(connection.credentials) if broker.query_of else None
+        query = broker.query_param(connection.credentials) if broker.query_param else (None, None)
         shown = _newest_shown(home, connection.kind, connection.name, query)
         is_new_key = known is not None and known.key != connection.key
         if broker.check is not None and (is_new_key or not _is_all_right(shown)):
@@ -292,13 +292,16 @@ def _is_all_right(shown: Sequence[Finding] | None) -> bool:
     return shown is not None and not any(found.level in {Level.LOOK, Level.BAD} for found in shown)
 
 
-def _newest_shown(home: Path, kind: str, name: str, query: str | None = None) -> list[Finding] | None:
+def _newest_shown(
+    home: Path, kind: str, name: str, query: tuple[str | None, str | None] = (None, None)
+) -> list[Finding] | None:
     """Examine the newest reply with rows (of this query, where one is named); None where there is none, or nothing to see."""
     look = connector(kind).examine
     if look is None or not (home / db.WRITER).exists():
         return None
     with db.writer(home, PATIENCE_SECONDS) as con:
-        replies = questions.rows(con, questions.LATEST_REPLIES, {"connector": kind, "connection": name, "query": query})
+        asked = {"connector": kind, "connection": name, "param": query[0], "query": query[1]}
+        replies = questions.rows(con, questions.LATEST_REPLIES, asked)
     for row in replies:
         found = look(_reply(home, row))
         if found is not None:

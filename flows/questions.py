@@ -153,7 +153,7 @@ where connector = $connector
     and (
         $query is null
         or conversation_id in (
-            select conversation_id from exchanges where json_extract_string(request, '$.params.q') = $query
+            select conversation_id from exchanges where json_extract_string(request, '$.params.' || $param) = $query
         )
     )
 order by

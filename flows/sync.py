@@ -163,9 +163,17 @@ def _record(
 
 
 def missing(
-    con: duckdb.DuckDBPyConnection, connection: Connection, asked: Asked, *, wants_pages: bool = False
+    con: duckdb.DuckDBPyConnection,
+    connection: Connection,
+    asked: Asked,
+    *,
+    wants_pages: bool = False,
+    told_after: timedelta = timedelta(0),
 ) -> list[Asked]:
-    """Give the parts of a span that no answer of this connection covers; that of an export is none where pages are wanted."""
+    """Give the parts of a span that no answer of this connection covers; that of an export is none where pages are wanted.
+
+    Only answers that were given so long `told_after` their end count.
+    """
     broker = connector(connection.kind)
     unwanted = broker.export_channels if wants_pages else frozenset()
     return coverage.missing_windows(
@@ -175,6 +183,7 @@ def missing(
         channels=[group - unwanted for group in broker.channels],
         every_day=broker.is_open_always,
         account=connection.account,
+        told_after=told_after,
     )
 
 
@@ -188,21 +197,14 @@ def within_reach(broker: Connector, asked: Asked, moment: datetime) -> Asked:
 def overlapping(
     con: duckdb.DuckDBPyConnection, connection: Connection, parts: Sequence[Asked], wanted: Asked
 ) -> list[Asked]:
-    """Begin each missing part a little earlier, among what is wanted, where what is told late may lack there."""
-    broker = connector(connection.kind)
-    begins = [
-        coverage.told_early(
-            con,
-            connection.name,
-            part,
-            broker.overlap,
-            channels=broker.channels,
-            every_day=broker.is_open_always,
-            account=connection.account,
-        )
-        for part in parts
-    ]
-    return [Asked(max(since, wanted.since), part.until) for since, part in zip(begins, parts, strict=True)]
+    """Begin each missing part a little earlier, among what is wanted, where no answer came late enough to have told all."""
+    overlap = connector(connection.kind).overlap
+    begun = []
+    for part in parts:
+        before = Asked(max(part.since - overlap, wanted.since), part.since)
+        unsure = missing(con, connection, before, told_after=overlap)
+        begun.append(Asked(min([part, *unsure], key=lambda each: each.since).since, part.until))
+    return begun
 
 
 def cut(broker: Connector, connection: Connection, parts: Sequence[Asked]) -> list[Window]:

@@ -239,44 +239,26 @@ def missing_windows(
     channels: Sequence[frozenset[str]] = (),
     every_day: bool = False,
     account: str | None = None,
+    told_after: timedelta = timedelta(0),
 ) -> list[Asked]:
     """Give the parts of a span that no answer has returned yet, oldest first: where a backfill continues.
 
     Each set of `channels` must have covered a part, by any channel in it; where none are named, the connection's most
     authoritative one. An answer covers what it returned for the account that it ends earliest for; one that begins
     later for an account found no older days there. Before the first moment returned, an answer that there
-    is nothing covers what it was asked for. Where the connection names its `account`, only that one's answers count.
+    is nothing covers what it was asked for.
+    Where the connection names its `account`, only that one's answers count; where something is told late, only those that were
+    given so long `told_after` their end.
     """
     silent = _silent(con, connection)
     missing = [
         gap
         for sources in channels or (_most_authoritative(con, connection),)
-        for gap in _gaps(sorted([*silent, *_covered(con, connection, sources, account)]), asked, every_day=every_day)
+        for gap in _gaps(
+            sorted([*silent, *_covered(con, connection, sources, account, told_after)]), asked, every_day=every_day
+        )
     ]
     return _united(missing)
-
-
-def told_early(
-    con: duckdb.DuckDBPyConnection,
-    connection: str,
-    part: Asked,
-    overlap: timedelta,
-    *,
-    channels: Sequence[frozenset[str]],
-    every_day: bool = False,
-    account: str | None = None,
-) -> datetime:
-    """Give where to begin to ask for a missing part, at most an `overlap` before it: what is told late may lack in front of it.
-
-    An answer that was given an `overlap` after its end has told all; only days that no such one returned are asked again.
-    """
-    before = Asked(part.since - overlap, part.since)
-    unsure = [
-        gap
-        for sources in channels or (_most_authoritative(con, connection),)
-        for gap in _gaps(_covered(con, connection, sources, account, told_after=overlap), before, every_day=every_day)
-    ]
-    return min((gap.since for gap in unsure), default=part.since)
 
 
 def _most_authoritative(con: duckdb.DuckDBPyConnection, connection: str) -> frozenset[str]:
@@ -297,7 +279,7 @@ def _covered(
     connection: str,
     sources: frozenset[str],
     account: str | None,
-    told_after: timedelta = timedelta(0),
+    told_after: timedelta,
 ) -> list[tuple[datetime, datetime]]:
     """Give what answers of these channels returned, a span an answer; one without dates returned nothing.
 

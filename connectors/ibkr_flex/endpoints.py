@@ -15,6 +15,7 @@ BASE_URL = "https://ndcdyn.interactivebrokers.com/AccountManagement/FlexWebServi
 HOSTS = frozenset({"ndcdyn.interactivebrokers.com", "gdcdyn.interactivebrokers.com"})
 PATHS = ("/AccountManagement/FlexWebService/", "/Universal/servlet/")
 USER_AGENT = "Fillhouse/0.1"  # mandatory, "Technology/Version"; without it the service refuses
+QUESTION = "q"  # which query, or the reference of its statement
 VERSION = "3"
 
 
@@ -44,9 +45,9 @@ def get_statement(credentials: Credentials, reference: str, url: str = "") -> Re
     return _get("GetStatement", url or f"{credentials.base_url}/GetStatement", credentials, reference, {})
 
 
-def query_of(credentials: Credentials) -> str:
-    """Name the query, as `send_request` does in the parameter q."""
-    return credentials.query_id
+def query_param(credentials: Credentials) -> tuple[str, str]:
+    """Name the query as `send_request` does."""
+    return QUESTION, credentials.query_id
 
 
 def may_be_trusted(url: str, base_url: str) -> bool:
@@ -65,7 +66,7 @@ def _get(endpoint: str, url: str, credentials: Credentials, question: str, dates
         endpoint=endpoint,
         method="GET",
         url=url,
-        params={"t": credentials.token, "q": question, "v": VERSION, **dates},
+        params={"t": credentials.token, QUESTION: question, "v": VERSION, **dates},
         headers={"User-Agent": USER_AGENT},
         secret_params=frozenset({"t"}),
     )

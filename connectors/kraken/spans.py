@@ -13,15 +13,12 @@ from connectors.kraken import dialect, exports
 from connectors.kraken.pages import INSIDE
 from connectors.kraken.reading import EXPORTS, LEDGER_REPLIES, Answer
 
+PATIENCE = timedelta(days=7)  # with an entry that is pending
 CHANNELS = {
     exports.TRADES: (dialect.EXPORT, dialect.EXPORT_RANK),
     "TradesHistory": (dialect.REST, dialect.REST_RANK),
     **dict.fromkeys(LEDGER_REPLIES, (dialect.LEDGER, dialect.LEDGER_RANK)),
 }
-
-
-# How long an entry that is pending is waited for.
-PATIENCE = timedelta(days=7)
 
 
 def told_in_full(answers: Sequence[Answer], unlisted: pl.DataFrame, unsettled: pl.DataFrame) -> pl.DataFrame:

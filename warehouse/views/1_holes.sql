@@ -23,7 +23,7 @@ from answers
 where returned_since > reached
     and (
         every_day
-        or len(list_filter(range(reached, returned_since, interval 1 day), lambda day: isodow(day) < 6)) > 0
+        or has_weekday(reached, returned_since)
     )
     and not exists (
         select 1
