@@ -1,4 +1,4 @@
-"""A backup made while everything goes on is one moment of it."""
+"""A backup, or a rebuild, made while everything goes on loses nothing of it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from connectors.kraken.sandbox import API_KEY, API_SECRET, KrakenBroker, own_keys, running
-from flows import backups, timing
+from flows import backups, steps, timing
 from tests.flows.homes import FILLS, PATIENCE_SECONDS, TOMORROW, assert_all_is_loaded, assert_whole
 from tests.flows.terminal import PLAIN, ROOT
 from tests.flows.test_kraken_kill import BACKFILL, SPEED
 from tests.importing import RECORDED, imported, rows
-from warehouse import backup, compact, db, landing
+from warehouse import backup, compact, db, landing, publish
 
 MOST = 6  # backups while others work
 WORK = """
@@ -84,6 +84,26 @@ def test_backups_made_while_two_processes_work_are_each_whole(tmp_path: Path) ->
     assert_whole(tmp_path / f"restored-{(made + 1) // 2}")
     assert_all_is_loaded(tmp_path / "last")
     assert rows(tmp_path / "last", FILLS) == rows(home, FILLS)
+
+
+def test_rebuilt_again_and_again_while_another_process_works_nothing_is_lost(tmp_path: Path) -> None:
+    home, quiet = tmp_path / "home", tmp_path / "quiet"
+    statements = [str(file) for file in sorted(RECORDED.glob("[0-9]*/*.xml"))[:8]]
+    working = subprocess.Popen([sys.executable, "-c", WORK, str(home), *statements], cwd=ROOT)
+    while not (home / db.WRITER).exists():
+        time.sleep(0.01)
+    made = 0
+    while working.poll() is None:
+        steps.renormalize(home)
+        made += 1
+    assert working.wait() == 0
+    assert made >= 2
+    assert steps.renormalize(home).differences == {}
+    publish.publish(home, now=True)
+    assert_all_is_loaded(home)
+    subprocess.run([sys.executable, "-c", WORK, str(quiet), *statements], cwd=ROOT, check=True)
+    keys = "select account, row_key, signed_qty, commission from fills order by all"
+    assert rows(home, keys) == rows(quiet, keys) != []
 
 
 def test_a_conversation_that_went_on_is_loaded_as_far_as_it_was_landed(
