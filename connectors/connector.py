@@ -96,6 +96,7 @@ class Connector:
     is_one_at_a_time: bool = False  # a key takes one conversation at a time, whatever connections share it
     each_reply_stands: bool = False  # a reply is whole by itself, even in a conversation that failed
     compared_endpoints: frozenset[str] = frozenset()  # except these: compared at the end, and not believed before it
+    nothing_there: frozenset[str] = frozenset()  # codes by which the broker says that it has nothing for the window
     overlap: timedelta = timedelta(0)  # how far behind the last answer a sync begins: what is told late
     is_open_always: bool = False  # trades on weekends too: no day without an answer is one without trades
     opened: date | None = None  # no day before it is worth asking for; None: the broker tells a few years only

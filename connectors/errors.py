@@ -11,6 +11,7 @@ ConnectorError
 from __future__ import annotations
 
 UNREACHABLE = "ConnectError"  # the code of a Transient where nobody was there: refused, or no such name
+GRAIN = "grain"  # the code of an error that says: an export tells trades otherwise than the pages do
 
 
 class ConnectorError(Exception):

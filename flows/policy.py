@@ -10,6 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from connectors.errors import (
+    GRAIN,
     UNREACHABLE,
     AuthRequired,
     ConnectorError,
@@ -18,8 +19,7 @@ from connectors.errors import (
     Rejected,
     Transient,
 )
-from connectors.ibkr_flex.replies import NOT_AVAILABLE
-from connectors.kraken.replies import GRAIN
+from connectors.registry import connector
 from flows.questions import BadInput
 from warehouse.connections import KnownState, Totals
 from warehouse.coverage import Asked
@@ -32,7 +32,6 @@ OLD = timedelta(days=1)  # a gap that is worth an alarm
 DEFAULT_YEARS = 5  # this one and four before it, as far back as IBKR tells
 MUCH = timedelta(days=92)
 LAST_ZONE = ZoneInfo("America/New_York")  # where the brokers' day ends last
-NO_STATEMENT = frozenset({("ibkr_flex", NOT_AVAILABLE)})
 MOST_TROUBLES_IN_A_ROW = 2
 CLOCKS_APART = timedelta(minutes=5)  # more than that between a broker's clock and ours is worth a gap
 NOTICES = (30, 7, 1)  # days before a token expires
@@ -115,7 +114,7 @@ def concerns_window_only(kind: str, error: ConnectorError) -> bool:
 
 def nothing_there(kind: str, code: str | None) -> bool:
     """Tell whether this code is the broker's way to say that it has no statement for the window."""
-    return (kind, code) in NO_STATEMENT
+    return code in connector(kind).nothing_there
 
 
 def distrusts_export(error: ConnectorError) -> bool:

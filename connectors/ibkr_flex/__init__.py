@@ -22,6 +22,7 @@ CONNECTOR = Connector(
     query_param=endpoints.query_param,
     examine=checkup.examine,
     normalize=normalize.normalize,
+    nothing_there=frozenset({replies.NOT_AVAILABLE}),
     file_suffixes=frozenset({".xml"}),
     overlap=timedelta(days=7),  # corrections and late fees
     row_printed=printed.row_of,

@@ -125,12 +125,11 @@ def _classified(rows: pl.DataFrame) -> pl.DataFrame:
     """Say what each row is (`exec_type`), which side it is about, and what it points at."""
     kind = pl.col("transactionType").fill_null("")
     printed = pl.col("buySell").fill_null("")
-    codes = pl.col("notes").fill_null("").str.split(";")
-    cancels = kind.str.ends_with("Cancel") | printed.str.contains("(Ca.)", literal=True) | codes.list.contains("Ca")
+    marked = printed.str.contains("(Ca.)", literal=True)
+    cancels = kind.str.ends_with("Cancel") | marked | _is_noted("Ca")
     side = printed.str.extract(r"^(BUY|SELL)\b", 1)
     by_sign = pl.when(pl.col("quantity") > 0).then(pl.lit("BUY")).when(pl.col("quantity") < 0).then(pl.lit("SELL"))
     opposite = by_sign.replace_strict({"BUY": "SELL", "SELL": "BUY"}, default=None, return_dtype=pl.String)
-    marked = printed.str.contains("(Ca.)", literal=True)
     contradiction = (
         pl.when(marked).then(side != opposite).when(cancels).then(pl.lit(value=False)).otherwise(side != by_sign)
     ).fill_null(value=False)
@@ -151,6 +150,13 @@ def _classified(rows: pl.DataFrame) -> pl.DataFrame:
         ref_transaction_id=pl.when(refers).then(_id("origTransactionID")),
         ref_trade_id=pl.when(refers).then(_id("origTradeID")),
         book_date=pl.coalesce("tradeDate", "clock_date"),
+    )
+
+
+def _is_noted(code: str) -> pl.Expr:
+    """Tell whether a code stands among the row's notes, which have semicolons between them."""
+    return pl.concat_str(pl.lit(";"), pl.col("notes").fill_null(""), pl.lit(";")).str.contains(
+        f";{code};", literal=True
     )
 
 
@@ -218,8 +224,7 @@ def _position_effect() -> pl.Expr:
     printed = pl.col("openCloseIndicator").replace_strict(
         dialect.POSITION_EFFECTS, default=None, return_dtype=pl.String
     )
-    codes = pl.col("notes").fill_null("").str.split(";")
-    opens, closes = codes.list.contains("O"), codes.list.contains("C")
+    opens, closes = _is_noted("O"), _is_noted("C")
     coded = (
         pl.when(opens & closes)
         .then(pl.lit("CLOSE_OPEN"))
@@ -262,8 +267,9 @@ def _instruments(rows: pl.DataFrame) -> pl.DataFrame:
     }
     return (
         rows.filter(pl.col("symbol").is_not_null())
-        .select(columns[name].cast(dtype).alias(name) for name, dtype in INSTRUMENT.items())
+        .with_columns(instrument_id=_instrument_id())
         .unique(subset=["instrument_id"], keep="last", maintain_order=True)
+        .select(columns[name].cast(dtype).alias(name) for name, dtype in INSTRUMENT.items())
     )
 
 

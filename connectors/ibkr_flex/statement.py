@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import polars as pl
-import xml2arrow
 
-from connectors.errors import ContractViolation
+from connectors.ibkr_flex.parts import outline, tables
 
-COLUMNS = Path(__file__).with_name("statement.yaml")
 READ_ROWS = 200  # rows surveyed one by one; of a longer statement, then, one in each so many bytes
-STRIDE = 1 << 16
+STRIDE = 1 << 18
 NULL_WORDS = ("", "-", "--", "N/A")
 EXECUTION = "EXECUTION"
 
@@ -30,7 +26,6 @@ CONFIRM_NAMES = {
     "settleDate": "settleDateTarget",
 }
 
-_SECTION = re.compile(rb"<(FlexStatement|Trades|TradeConfirms)[\s/>]")
 _OTHER = re.compile(rb"<(FlexStatement|Order|SymbolSummary|AssetSummary|Lot|Trade|TradeConfirm)[\s/>]")
 _ROW = re.compile(rb"<(Trade|TradeConfirm)\s[^>]*")
 _ATTRIBUTE = re.compile(r"\s([A-Za-z_][\w.-]*)\s*=")
@@ -49,37 +44,26 @@ class Statement:
     holds_section: list[bool]  # by FlexStatement: whether it has a place for executions, be it empty
 
 
-@cache
-def _parser() -> xml2arrow.XmlToArrowParser:
-    return xml2arrow.XmlToArrowParser(COLUMNS)
-
-
 def read_statement(body: bytes) -> Statement:
     """Read a whole UTF-8 statement. Raises `ContractViolation` when the XML is broken."""
-    with ThreadPoolExecutor(max_workers=1) as pool:  # the parser leaves the interpreter free
-        parsing = pool.submit(_tables, body)
-        attributes, holds_section = printed_attributes(body), sections(body)
-        tables = parsing.result()
-    response = tables["response"]
-    trades, confirms = (_executions(tables[name]) for name in ("trades", "confirms"))
+    along = outline(body)
+    with ThreadPoolExecutor(max_workers=1) as beside:  # the parser leaves the interpreter free
+        parsing = beside.submit(tables, body, along)
+        attributes, holds_section = printed_attributes(body), along.holds_section
+        told = parsing.result()
+    response = told["response"]
+    trades, confirms = (_executions(told[name]) for name in ("trades", "confirms"))
     silent = set(range(len(holds_section))) - {*trades["statement"], *confirms["statement"]}
     for place in silent & others(body) if silent else ():
         holds_section[place] = False
     return Statement(
         kind=response.item(0, "type") or "" if response.height else "",
-        headers=_cleaned(tables["statements"]),
+        headers=_cleaned(told["statements"]),
         trades=trades.with_columns(ibExecID=pl.coalesce("ibExecID", "execID")).drop("execID"),
         confirms=confirms.rename(CONFIRM_NAMES),
         attributes=attributes,
         holds_section=holds_section,
     )
-
-
-def _tables(body: bytes) -> dict[str, pl.DataFrame]:
-    try:
-        return {name: pl.DataFrame(pl.from_arrow(table)) for name, table in _parser().parse(body).items()}
-    except xml2arrow.Xml2ArrowError as exc:
-        raise ContractViolation(f"The statement's XML is broken: {exc}.", remedy="Download it again.") from exc
 
 
 def _cleaned(frame: pl.DataFrame) -> pl.DataFrame:
@@ -97,17 +81,6 @@ def _executions(frame: pl.DataFrame) -> pl.DataFrame:
         .drop("<row>")
         .with_row_index("raw_row")
     )
-
-
-def sections(body: bytes) -> list[bool]:
-    """Tell of each statement whether it has a place for executions, be it empty."""
-    held: list[bool] = []
-    for tag in _SECTION.finditer(body):
-        if tag.group(1) == b"FlexStatement":
-            held.append(False)
-        else:
-            held[-1:] = [True]
-    return held
 
 
 def others(body: bytes) -> set[int]:

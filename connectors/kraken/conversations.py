@@ -12,7 +12,7 @@ from math import floor
 from types import MappingProxyType
 
 from connectors.checkup import Checkup, Finding, Level, of_clocks, of_error
-from connectors.errors import ContractViolation, Rejected, Transient
+from connectors.errors import GRAIN, ContractViolation, Rejected, Transient
 from connectors.kraken import checkup, endpoints, exports, replies
 from connectors.kraken.asking import PAGE, Caller, calling, met
 from connectors.kraken.endpoints import TOKENISED, Credentials
@@ -92,7 +92,7 @@ def export(credentials: Credentials, window: Window, recent: Sequence[Call] = ()
     if not (yield from _confirm(caller, replies.trades_named(fetched["ledgers"]) - listed)):
         raise ContractViolation(
             "Kraken's export of ledger entries names trades that its export of trades lacks.",
-            code=replies.GRAIN,
+            code=GRAIN,
             remedy=BY_PAGES,
         )
 
@@ -145,7 +145,7 @@ def require_same(report: str, exported: Sequence[Mapping[str, str]], page: repli
         raise ContractViolation(
             f"Kraken's export tells {len(exported)} {report} where it counts {page.count}, and lacks {len(missing)} of the "
             f"{len(page.rows)} on the newest page.",
-            code=replies.GRAIN,
+            code=GRAIN,
             remedy=BY_PAGES,
         )
 

@@ -19,7 +19,6 @@ from connectors.wire import Response
 TOO_MANY = "EAPI:Rate limit exceeded"
 THROTTLED = "EService:Throttled"
 BAD_NONCE = "EAPI:Invalid nonce"
-GRAIN = "grain"  # ours: an export and the pages tell an order in different trades
 LOCKED_OUT = "EGeneral:Temporary lockout"
 
 NEW_KEY = (

@@ -1,11 +1,15 @@
 -- Hashes that tie rows together, and two questions asked in several places. Stored hashes must never change their meaning.
 
+-- The lower half of a text's MD5: what md5_number_lower gives too, but in three times the time.
+create or replace temp macro hashed(words) as
+(md5_number(words) >> 64)::ubigint;
+
 create or replace temp macro link(broker, account, id) as
-md5_number_lower(broker || chr(31) || account || chr(31) || id);
+hashed(broker || chr(31) || account || chr(31) || id);
 
 -- A row is in two lanes, its instrument's and its symbol's: a renamed instrument keeps its id, and not every query prints ids.
 create or replace temp macro lane(broker, account, instrument, quantity, price) as
-md5_number_lower(
+hashed(
     broker || chr(31) || account || chr(31) || instrument || chr(31) || quantity::varchar || chr(31) || coalesce(price::varchar, '')
 );
 

@@ -38,34 +38,9 @@ select place from batch_links where exec_hash in (select exec_hash from batch_li
 union
 select place from batch_links where trade_hash in (select trade_hash from batch_links group by trade_hash having count(*) > 1);
 
-insert into tangled
+-- And rows of which the ledger may know other fees.
+create or replace temp table priced as
 select place
 from batch_links
-inner join paid using (exec_hash)
-inner join incoming using (place)
-where list_sort(fees_by_ledger(paid.charges, incoming.commission, coalesce(incoming.comm_currency, incoming.currency)))
-    is distinct from list_sort(entries_of(incoming.fee_entries, incoming.commission, incoming.comm_currency))
-    and place not in (select place from tangled);
-
-create or replace temp table batch as
-select
-    incoming.* exclude (place, broker_clock),
-    coalesce(incoming.broker_clock, timestamp '1970-01-01') as broker_clock,
-    batch_links.row_hash
-from incoming
-inner join tangled using (place)
-inner join batch_links using (place)
-qualify
-    row_number() over (
-        partition by
-            batch_links.row_hash,
-            incoming.source,
-            incoming.broker_clock,
-            incoming.signed_qty,
-            incoming.last_px,
-            incoming.gross_trade_amt,
-            incoming.commission
-        order by
-            incoming.exec_rev desc nulls last,
-            incoming.raw_row desc
-    ) = 1;
+semi join paid using (exec_hash)
+where place not in (select place from tangled);
