@@ -11,7 +11,7 @@ import polars as pl
 
 from connectors.checkup import Checkup, Finding
 from connectors.contract import Normalized
-from connectors.wire import Call, Conversation, Window
+from connectors.wire import Call, Conversation, Exchanging, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Credentials with what a broker handed out for a while; None: it handed out nothing, nor needs to."""
+
+    credentials: Any = field(repr=False)
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Connector:
     """A broker's capabilities. Functions are pure; credentials are opaque to everyone but the broker's own rooms."""
 
@@ -70,6 +78,9 @@ class Connector:
     pace_key: Callable[[Any], str]  # what the limits count by: a hash, never a secret
     preflight: Callable[[Any, Sequence[Call], datetime], Conversation] | None = (
         None  # is the session ready? before all else
+    )
+    sign_in: Callable[[Any, bytes, datetime], Exchanging[SignedIn]] | None = (
+        None  # what must be agreed on before a request can be signed, given chance to draw a secret from; once in a while
     )
     look: Callable[[Any, Sequence[Call], datetime], Conversation] | None = (
         None  # is it ready, where nothing is about to be asked? then it is taken from nobody

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 UNREACHABLE = "ConnectError"  # the code of a Transient where nobody was there: refused, or no such name
 GRAIN = "grain"  # the code of an error that says: an export tells trades otherwise than the pages do
+SIGNED_OUT = "signed_out"  # the code of an AuthRequired where what was handed out for a while is no longer good
 
 
 class ConnectorError(Exception):

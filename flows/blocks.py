@@ -15,8 +15,20 @@ from pydantic import Field, SecretStr
 from connectors.ibkr_flex import endpoints as flex
 from connectors.ibkr_portal import endpoints as portal
 from connectors.ibkr_portal.maintenance import Region
+from connectors.ibkr_portal.oauth import Consumer
 from connectors.kraken import endpoints as spot
-from flows.connections import Connection, connections, from_environment, ibkr_flex, ibkr_portal, kraken
+from flows.connections import (
+    Connection,
+    NotConfigured,
+    connections,
+    from_environment,
+    ibkr_flex,
+    ibkr_portal,
+    kraken,
+)
+from flows.consumers import PARTS, REALM, consumer_of
+
+NOTHING = SecretStr("")
 
 
 class IbkrFlexConnection(Block):
@@ -45,12 +57,16 @@ class IbkrFlexConnection(Block):
 
 
 class IbkrPortalConnection(Block):
-    """A Client Portal gateway of Interactive Brokers. There is no key: a person logs in to it with a browser."""
+    """The Client Portal of Interactive Brokers: through a gateway that a person logs in to, or with OAuth and no gateway."""
 
     _block_type_name = "IBKR portal connection"
     _block_type_slug = "ibkr-portal-connection"
 
-    base_url: str = Field(default=portal.BASE_URL, title="Address", description="Of the gateway")
+    base_url: str = Field(
+        default="",
+        title="Address",
+        description=f"Of the gateway, {portal.BASE_URL} when left out; with OAuth leave it out",
+    )
     certificate: str = Field(default="", title="Certificate", description="Path of the gateway's own, as PEM")
     accounts: str = Field(default="", title="Accounts", description="With commas between; all when left out")
     may_compete: bool = Field(
@@ -61,18 +77,40 @@ class IbkrPortalConnection(Block):
     )
     region: Region = Field(default=Region.NORTH_AMERICA, title="Region", description="Whose maintenance windows count")
     maintenance: str = Field(default="", title="Maintenance", description="Other windows than the region's")
+    oauth_consumer_key: str = Field(default="", title="OAuth: consumer key", description="The nine letters you chose")
+    oauth_access_token: SecretStr = Field(default=NOTHING, title="OAuth: access token")
+    oauth_access_token_secret: SecretStr = Field(default=NOTHING, title="OAuth: access token secret")
+    oauth_signature_key: SecretStr = Field(
+        default=NOTHING, title="OAuth: signature key", description="What is in private_signature.pem"
+    )
+    oauth_encryption_key: SecretStr = Field(
+        default=NOTHING, title="OAuth: encryption key", description="What is in private_encryption.pem"
+    )
+    oauth_dh_prime: SecretStr = Field(
+        default=NOTHING, title="OAuth: Diffie-Hellman prime", description="What is in dhparam.pem, or hexadecimal"
+    )
+    oauth_realm: str = Field(default="", title="OAuth: realm", description="Leave it out")
 
     def connection(self, name: str) -> Connection:
         """Give it as the flows take it."""
         return ibkr_portal(
             name,
             self.base_url,
+            consumer=self._consumer(name),
             certificate=Path(self.certificate) if self.certificate.strip() else None,
             accounts=self.accounts,
             may_compete=self.may_compete,
             keeps_alive=self.keeps_alive,
             maintenance=self.maintenance.strip() or self.region,
         )
+
+    def _consumer(self, name: str) -> Consumer | None:
+        given = {part: getattr(self, f"oauth_{part}") for part in (*PARTS, REALM)}
+        texts = {part: text if isinstance(text, str) else text.get_secret_value() for part, text in given.items()}
+        try:
+            return consumer_of(texts, lambda part: f"oauth_{part}")
+        except ValueError as exc:
+            raise NotConfigured(f"The connection {name}: {exc}") from None
 
 
 class KrakenConnection(Block):

@@ -14,13 +14,17 @@ from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from connectors.ibkr_portal.oauth import Consumer
 
 ENV_FILE = Path(".env")
 PREFIX = "FILLHOUSE_"
 HOME = f"{PREFIX}HOME"
 DEFAULT_HOME = "data"
 RETRY_DELAYS = (20.0, 60.0, 180.0)
+OAUTH = "ibkr_portal_oauth_"  # and a part of a consumer
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 REMEDY = (
     "Set FILLHOUSE_IBKR_FLEX_TOKEN and FILLHOUSE_IBKR_FLEX_QUERY_ID, or FILLHOUSE_IBKR_PORTAL_BASE_URL, or "
@@ -111,6 +115,13 @@ def settings() -> Any:
         ibkr_portal_keep_alive: bool = True
         ibkr_portal_region: Region = Region.NORTH_AMERICA  # whose maintenance windows count
         ibkr_portal_maintenance: str = ""  # other windows: "sun-fri 00:15-01:45 America/New_York; ..."
+        ibkr_portal_oauth_consumer_key: str = ""  # with the next five: signed requests to IBKR itself, and no gateway
+        ibkr_portal_oauth_access_token: SecretStr = SecretStr("")
+        ibkr_portal_oauth_access_token_secret: SecretStr = SecretStr("")
+        ibkr_portal_oauth_signature_key: str = ""  # the file of the private key, as PEM
+        ibkr_portal_oauth_encryption_key: str = ""
+        ibkr_portal_oauth_dh_prime: str = ""  # the file dhparam.pem, or the prime in hexadecimal
+        ibkr_portal_oauth_realm: str = ""  # limited_poa, or test_realm for TESTCONS
         jitter: float = 10.0  # seconds a scheduled sync waits at most, so that not all the world asks at once
         kraken_name: str = "kraken"
         kraken_key: SecretStr | None = None
@@ -230,12 +241,14 @@ def ibkr_flex(
 
 
 def _ibkr_portal_of(said: Any) -> list[Connection]:
-    if not said.ibkr_portal_base_url:
+    consumer = _ibkr_consumer_of(said)
+    if not said.ibkr_portal_base_url and consumer is None:
         return []
     return [
         ibkr_portal(
             said.ibkr_portal_name,
-            said.ibkr_portal_base_url,
+            said.ibkr_portal_base_url or "",
+            consumer=consumer,
             certificate=said.ibkr_portal_certificate,
             accounts=said.ibkr_portal_accounts,
             may_compete=said.ibkr_portal_compete,
@@ -245,18 +258,51 @@ def _ibkr_portal_of(said: Any) -> list[Connection]:
     ]
 
 
+def _ibkr_consumer_of(said: Any) -> Consumer | None:
+    """Make the consumer that the variables describe, if they do."""
+    given = {
+        name.removeprefix(OAUTH): getattr(said, name) for name in type(said).model_fields if name.startswith(OAUTH)
+    }
+    texts = {part: text if isinstance(text, str) else text.get_secret_value() for part, text in given.items()}
+    if not any(texts.values()):
+        return None
+    from flows.consumers import IN_FILES, consumer_of, read  # noqa: PLC0415
+
+    try:
+        return consumer_of(texts | {part: read(texts[part].strip(), _variable(part)) for part in IN_FILES}, _variable)
+    except ValueError as exc:
+        raise NotConfigured(f"The connection {said.ibkr_portal_name}: {exc}") from None
+
+
+def _variable(part: str) -> str:
+    return f"{PREFIX}{OAUTH}{part}".upper()
+
+
+def key_files() -> list[Path]:
+    """Name the files that the variables name and that nobody else may read."""
+    said = settings()
+    named = (said.ibkr_portal_oauth_signature_key, said.ibkr_portal_oauth_encryption_key)
+    return [
+        Path(file.strip()).expanduser() for file in named if file.strip() and "-----" not in file
+    ]  # else it is the key
+
+
 def ibkr_portal(
     name: str,
     base_url: str,
     *,
+    consumer: Consumer | None = None,
     certificate: Path | None,
     accounts: str,
     may_compete: bool,
     keeps_alive: bool,
     maintenance: str,
 ) -> Connection:
-    """Make a connection to a Client Portal gateway; `maintenance` is a region's name, or windows as a person writes them."""
-    from connectors.ibkr_portal.endpoints import Credentials  # noqa: PLC0415
+    """Make a connection to a Client Portal gateway, or with a consumer to IBKR itself; no address is the usual one.
+
+    `maintenance` is a region's name, or windows as a person writes them.
+    """
+    from connectors.ibkr_portal.endpoints import BASE_URL, OAUTH_BASE_URL, Credentials  # noqa: PLC0415
     from connectors.ibkr_portal.maintenance import REGIONS, of  # noqa: PLC0415
 
     try:
@@ -264,11 +310,12 @@ def ibkr_portal(
     except ValueError as exc:
         raise NotConfigured(f"The connection {name}: {exc}") from None
     credentials = Credentials(
-        base_url.rstrip("/"),
+        (base_url.strip() or (OAUTH_BASE_URL if consumer else BASE_URL)).rstrip("/"),
         tuple(account.strip() for account in accounts.split(",") if account.strip()),
         may_compete,
         certificate.expanduser() if certificate else None,
         windows,
+        consumer,
     )
     return Connection(name, "ibkr_portal", credentials, keeps_alive=keeps_alive)
 

@@ -24,7 +24,7 @@ from connectors.connector import Reply
 from connectors.errors import ConnectorError, Transient
 from connectors.registry import CONNECTORS, connector
 from flows import locks, policy, questions, steps, surroundings, talk, timing
-from flows.connections import ENV_FILE, Connection, NotConfigured, connections, misnamed
+from flows.connections import ENV_FILE, Connection, NotConfigured, connections, key_files, misnamed
 from warehouse import connections as states
 from warehouse import db, landing, publish
 from warehouse.connections import KnownState
@@ -51,7 +51,8 @@ def examine(
     """Check everything, what needs no network first; each finding comes as soon as it is known."""
     writable = home_of(home)
     yield writable
-    yield from env_file(ENV_FILE)
+    for secret in (ENV_FILE, *_key_files()):
+        yield from private_file(secret)
     yield from versions({name: version(name) for name in ("prefect", *BREAKING)})
     configured: list[Connection] = []
     for found in _configured(home):
@@ -83,14 +84,21 @@ def home_of(home: Path) -> Finding:
     )
 
 
-def env_file(path: Path) -> Iterator[Finding]:
-    """Check that nobody else can read the file that holds tokens, where there is one."""
+def private_file(path: Path) -> Iterator[Finding]:
+    """Check that nobody else can read a file that holds tokens or a key, where there is one."""
     if path.exists():
         mode = path.stat().st_mode & 0o777
         if mode & PUBLIC_TO_NOBODY:
             yield Finding(Level.LOOK, f"{path} has mode {mode:04o}, and others may read it", f"chmod 600 {path}")
         else:
             yield Finding(Level.OK, f"{path} has mode {mode:04o}; it is not encrypted, but yours alone")
+
+
+def _key_files() -> list[Path]:
+    """Name the files of private keys; none where the settings cannot be read, which is said elsewhere."""
+    with suppress(NotConfigured):
+        return key_files()
+    return []
 
 
 def versions(installed: dict[str, str]) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from connectors.registry import connector
 from flows import locks, talk, timing
 from flows.connections import Connection, NotConfigured
 from flows.policy import State
+from flows.signing import signed_in
 from warehouse import connections as states
 from warehouse import db
 
@@ -80,8 +81,8 @@ def live(
 
 
 def gateway_of(connection: Connection) -> str:
-    """Name the gateway that a connection talks to, so that a lock can be called so."""
-    return re.sub(r"\W+", "-", str(connection.credentials.base_url)).strip("-")
+    """Name the gateway that a connection talks to, with the login where that is its own, so that a lock can be called so."""
+    return re.sub(r"\W+", "-", f"{connection.credentials.base_url} {connection.key}").strip("-")
 
 
 def _wanted(
@@ -156,7 +157,7 @@ def _tickled(where: Path, connection: Connection, clock: Callable[[], datetime])
     try:
         with talk.client_of(broker, connection.credentials) as client:
             http.converse(
-                broker.keep_alive(connection.credentials),
+                signed_in(broker, connection.credentials, broker.keep_alive, clock),
                 client=client,
                 limits=broker.limits,
                 landing=Unkept(),

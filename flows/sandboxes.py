@@ -45,6 +45,7 @@ def together(seed: int, faults: set[str], port: int) -> Iterator[dict[str, Any]]
                 "base_url": where.base_url,
                 "ca_file": str(where.ca_file),
                 "accounts": [account.number for account in gateway.accounts],
+                "oauth": portal.write_keys(gateway.oauth.registered, where.ca_file.parent),
                 "book_url": f"{where.root_url}/sandbox/book",
             },
             "book_url": f"{url}/sandbox/book",

@@ -16,6 +16,7 @@ from connectors.errors import ConnectorError, Rejected
 from connectors.registry import connector
 from connectors.wire import Call, Conversation, Pause, Progress, Window
 from flows.locks import holding
+from flows.signing import signed_in
 from flows.timing import utc_now, wait
 from warehouse import landing
 
@@ -119,8 +120,9 @@ def fetch(
     alone_with_key = holding(home, key, say) if broker.is_one_at_a_time else nullcontext()
     try:
         with alone_with_key, client_of(broker, credentials) as client:
+            recent = pace.recent()
             http.converse(
-                _conversation(broker, credentials, topic, pace.recent(), clock()),
+                signed_in(broker, credentials, lambda held: _conversation(broker, held, topic, recent, clock()), clock),
                 client=client,
                 limits=broker.limits,
                 landing=landed,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from connectors.connector import Connector, Limit, Limits
-from connectors.ibkr_portal import conversations, dialect, endpoints, normalize, replies, session
+from connectors.ibkr_portal import conversations, dialect, endpoints, normalize, replies, session, signing_in
 
 HOURS = 3600.0
 
@@ -16,7 +16,9 @@ CONNECTOR = Connector(
     credentials=endpoints.Credentials,
     limits=Limits(
         rules=(
-            Limit(calls=8, seconds=1.1),  # of ten: the browser of whoever logs in calls the gateway, too
+            Limit(
+                calls=8, seconds=1.1
+            ),  # of ten: the browser of whoever logs in calls the gateway, too; of OAuth's fifty
             Limit(calls=1, seconds=5.2, endpoints=frozenset({"trades"})),
             Limit(calls=1, seconds=1.1, endpoints=frozenset({"tickle"})),
             Limit(calls=1, seconds=61.0, endpoints=frozenset({"sso_validate"})),
@@ -27,6 +29,7 @@ CONNECTOR = Connector(
         ),
     ),
     windows=conversations.windows,
+    sign_in=signing_in.sign_in,
     preflight=session.preflight,
     look=session.look,
     backfill=conversations.trades,

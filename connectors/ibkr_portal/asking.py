@@ -1,4 +1,4 @@
-"""How the gateway is asked: once, or again where it only stumbled."""
+"""How the gateway, or IBKR itself, is asked: once, or again where it only stumbled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from connectors.errors import UNREACHABLE, Transient
 from connectors.ibkr_portal import replies
+from connectors.ibkr_portal.access import GATEWAY, SIGNED
 from connectors.wire import CERTIFICATE, Exchanging, Pause, Request, ask
 
 BACKOFFS = (2.0, 8.0)  # one call in fifteen is said to fail by itself
@@ -26,4 +27,4 @@ def asked(request: Request) -> Exchanging[Any]:
 def once(request: Request) -> Exchanging[Any]:
     """Ask, and give what the answer says."""
     response = yield from ask(request)
-    return replies.read(response, request.endpoint)
+    return replies.read(response, request.endpoint, GATEWAY if request.signed is None else SIGNED)

@@ -20,15 +20,16 @@ PRIMING_PAUSE = 5.5  # the first list of a session is empty; the second may be a
 
 
 def check(credentials: Credentials, _recent: Sequence[Call], now: datetime) -> Checkup:
-    """Look at gateway and session with one question, and leave both as they are."""
+    """Look at the session with one question, and leave it as it is."""
+    access = credentials.access
     try:
         response = yield from ask(endpoints.auth_status(credentials))
-        yield Finding(Level.OK, f"the gateway at {credentials.base_url} answers")
-        yield checkup.of_date(response.headers.get("date"), response.answered_at)
-        session = replies.read(response, "auth_status")
+        yield Finding(Level.OK, f"{access.who} at {credentials.base_url} answers")
+        yield checkup.of_date(response.headers.get("date"), response.answered_at, access)
+        session = replies.read(response, "auth_status", access)
     except Transient as trouble:
         raise away(credentials, trouble, now) from trouble
-    yield checkup.of_session(session, may_compete=credentials.may_compete)
+    yield checkup.of_session(session, access, may_compete=credentials.may_compete)
 
 
 def trades(credentials: Credentials, window: Window, recent: Sequence[Call] = ()) -> Conversation:  # noqa: ARG001  (it tells what it tells)
@@ -60,7 +61,7 @@ def keep_alive(credentials: Credentials) -> Conversation:
     """Tickle once. Raises `AuthRequired` when there is no session left to keep."""
     session = yield from asked(endpoints.tickle(credentials))
     if session.tier in (Tier.BROKERAGE_DOWN, Tier.COMPETING):
-        raise replies.needs_login(session)
+        raise replies.needs_login(session, credentials.access)
 
 
 def windows(since: datetime, until: datetime) -> list[Window]:

@@ -5,39 +5,58 @@ https://www.interactivebrokers.com/campus/ibkr-api-page/cpapi-v1/
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectors.ibkr_portal import dialect
+from connectors.ibkr_portal import dialect, oauth
+from connectors.ibkr_portal.access import GATEWAY, SIGNED, Access
 from connectors.ibkr_portal.maintenance import NORTH_AMERICA, Maintenance
+from connectors.ibkr_portal.oauth import Consumer, LiveSession
 from connectors.wire import Request
 
 BASE_URL = "https://localhost:5000/v1/api"
+OAUTH_BASE_URL = "https://api.ibkr.com/v1/api"
 HEADERS = {"User-Agent": "Fillhouse/0.1", "Accept": "*/*"}
 MOST_CONIDS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One gateway that somebody logs in to with a browser: there is no key, the session is the credential."""
+    """One gateway that somebody logs in to with a browser: there is no key, the session is the credential.
+
+    Or, with a `consumer`, IBKR itself: each request is signed, and nobody logs in.
+    """
 
     base_url: str = BASE_URL
     accounts: tuple[str, ...] = ()  # those to read; none named: all under the login
     may_compete: bool = False  # whether a session may be taken from TWS or the mobile app
     certificate: Path | None = None  # the gateway's own, which it is known by
     maintenance: tuple[Maintenance, ...] = NORTH_AMERICA
+    consumer: Consumer | None = None
+    session: LiveSession | None = field(default=None, repr=False)  # what the consumer signs with, once it has signed in
 
     @property
-    def login_page(self) -> str:
-        """Give the address at which a person logs in."""
-        return self.base_url.removesuffix("/v1/api") + "/"
+    def access(self) -> Access:
+        """Tell how one gets in, in words."""
+        return SIGNED if self.consumer else GATEWAY
 
 
-def pace_key(_: Credentials) -> str:
-    """Name what IBKR counts requests by: the address they come from, whatever the login."""
-    return "ibkr_portal"
+def pace_key(credentials: Credentials) -> str:
+    """Name what IBKR counts requests by: the address they come from, whatever the login; with OAuth, the username."""
+    if credentials.consumer is None:
+        return "ibkr_portal"
+    known_by = f"{credentials.consumer.consumer_key} {credentials.consumer.access_token}"
+    return "ibkr_portal-" + hashlib.sha256(known_by.encode()).hexdigest()[:16]
+
+
+def live_session_token(credentials: Credentials, consumer: Consumer, exponent: int) -> Request:
+    """Ask to agree on a live session token. The answer is half of a secret."""
+    url = f"{credentials.base_url}/oauth/live_session_token"
+    request = Request("live_session_token", "POST", url, headers=HEADERS, secret_reply=True)
+    return oauth.asking(consumer, request, exponent)
 
 
 def auth_status(credentials: Credentials) -> Request:
@@ -99,9 +118,9 @@ def _get(
     *,
     secret_reply: bool = False,
 ) -> Request:
-    return Request(
-        endpoint, "GET", credentials.base_url + path, params=params or {}, headers=HEADERS, secret_reply=secret_reply
-    )
+    url = credentials.base_url + path
+    request = Request(endpoint, "GET", url, params=params or {}, headers=HEADERS, secret_reply=secret_reply)
+    return _let_in(credentials, request)
 
 
 def _post(
@@ -114,4 +133,16 @@ def _post(
 ) -> Request:
     headers = HEADERS if said is None else {**HEADERS, "Content-Type": "application/json"}
     body = b"" if said is None else json.dumps(said).encode()
-    return Request(endpoint, "POST", credentials.base_url + path, headers=headers, body=body, secret_reply=secret_reply)
+    url = credentials.base_url + path
+    request = Request(endpoint, "POST", url, headers=headers, body=body, secret_reply=secret_reply)
+    return _let_in(credentials, request)
+
+
+def _let_in(credentials: Credentials, request: Request) -> Request:
+    """Sign a request where that is how one gets in; before, one must have signed in."""
+    if credentials.consumer is None:
+        return request
+    if credentials.session is None:
+        message = f"{request.endpoint} cannot be signed before a live session token was agreed on."
+        raise ValueError(message)
+    return oauth.signed(credentials.consumer, request, credentials.session)

@@ -1,4 +1,4 @@
-"""Read what the gateway answers: words in a body decide before its status does, and a login page is no answer.
+"""Read what the gateway, or IBKR itself, answers: words in a body decide before its status does, and a login page is no answer.
 
 What each answer means was seen in the field more often than documented: see the table `WORDS`.
 """
@@ -8,30 +8,40 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from connectors.errors import AuthRequired, ConnectorError, ContractViolation, RateLimited, Rejected, Transient
+from connectors.errors import (
+    SIGNED_OUT,
+    AuthRequired,
+    ConnectorError,
+    ContractViolation,
+    RateLimited,
+    Rejected,
+    Transient,
+)
+from connectors.ibkr_portal.access import GATEWAY, SIGNED, Access
+from connectors.ibkr_portal.oauth import Agreement
 from connectors.printed import row_of_json
 from connectors.wire import Response
 
 NO_BRIDGE = "no_bridge"
 NOT_PRIMED = "not_primed"
+FIRST_ASKED = ("auth_status", "live_session_token")  # a path that does not exist is one of a wrong address
 PENALTY_SECONDS = 900.0  # one page says 15 minutes, another 10
 HTTP_OK, HTTP_BAD, HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 200, 400, 401, 403, 404
-HTTP_TOO_MANY, HTTP_SERVER_ERROR = 429, 500
+HTTP_GONE, HTTP_TOO_MANY, HTTP_SERVER_ERROR = 410, 429, 500
 
-LOG_IN = "Log in to the gateway in a browser on its machine, with the second factor."
 TAKEN = (
-    "Log out of TWS, IBKR Mobile or the other gateway that uses this username, or give the gateway a username of its own; "
+    "Log out of TWS, IBKR Mobile or the other gateway that uses this username, or give Fillhouse a username of its own; "
     "only if it may be taken from them, set FILLHOUSE_IBKR_PORTAL_COMPETE=true."
 )
 TAKEN_BACK = (
-    "Log out of TWS, IBKR Mobile or the other gateway that uses this username, or give the gateway a username of its own; "
+    "Log out of TWS, IBKR Mobile or the other gateway that uses this username, or give Fillhouse a username of its own; "
     "if the session is to be left to them, set FILLHOUSE_IBKR_PORTAL_COMPETE=false."
 )
-BROUGHT_DOWN = "Log out of the gateway in a browser and log in again; close TWS if it uses the same username."
 
 
 class Tier(StrEnum):
@@ -68,8 +78,13 @@ WORDS: Mapping[str, tuple[type[ConnectorError], str, str, str]] = MappingProxyTy
         "init session first": (Transient, NO_BRIDGE, "The brokerage session is not there (yet).", ""),
         "please query /accounts first": (Transient, NOT_PRIMED, "The session has not been asked for its accounts.", ""),
         "failed to process request": (Transient, "tickle", "The gateway could not pass the tickle on.", ""),
-        "not authenticated": (AuthRequired, "sso", "Nobody is logged in at the gateway.", LOG_IN),
-        "access denied": (AuthRequired, "sso", "The gateway denies access: the login is missing or refused.", LOG_IN),
+        "not authenticated": (AuthRequired, "sso", GATEWAY.is_not, GATEWAY.let_in),
+        "access denied": (
+            AuthRequired,
+            "sso",
+            "The gateway denies access: the login is missing or refused.",
+            GATEWAY.let_in,
+        ),
         "access token expired": (AuthRequired, "token", "The OAuth token has expired.", "Renew the token."),
         "invalid account id": (
             Rejected,
@@ -81,10 +96,29 @@ WORDS: Mapping[str, tuple[type[ConnectorError], str, str, str]] = MappingProxyTy
 )
 ALREADY_SET = "account already set"
 
+# Words in a refusal to agree on a live session token. The first two were seen in the field; the others are what clients look for.
+REFUSALS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "invalid consumer": (
+            "consumer",
+            "IBKR does not know this consumer key, or not yet.",
+            "Compare it with IBKR's OAuth page; a new one becomes good after some days, when the servers were started anew.",
+        ),
+        "no access secret key": ("token", "IBKR does not know this access token, or no longer.", SIGNED.let_in),
+        "access token expired": ("token", "The access token has expired.", SIGNED.let_in),
+        "invalid token": ("token", "IBKR does not know this access token, or no longer.", SIGNED.let_in),
+        "invalid signature": (
+            "signature",
+            "IBKR does not recognise the signature.",
+            "Signature and encryption key must be the private halves of those that were uploaded to IBKR's OAuth page.",
+        ),
+    }
+)
 
-def read(response: Response, endpoint: str) -> Any:
+
+def read(response: Response, endpoint: str, access: Access = GATEWAY) -> Any:
     """Read an answer, or raise the error it is: a `Session`, `Accounts`, a list of rows, or None where there is nothing to tell."""
-    said = _parsed(response, endpoint)
+    said = _parsed(response, endpoint, access)
     return READERS[endpoint](said, endpoint)
 
 
@@ -95,7 +129,7 @@ def endpoint_of(body: bytes, endpoint: str | None) -> str:
         endpoint = "secdef" if isinstance(said, dict) and "secdef" in said else "trades"
     if endpoint not in ("trades", "secdef"):
         raise ContractViolation(f"{endpoint} answers with no rows.", remedy="Import answers of trades or secdef.")
-    _require_no_error(said, HTTP_OK, endpoint)
+    _require_no_error(said, HTTP_OK, endpoint, GATEWAY)
     READERS[endpoint](said, endpoint)
     return endpoint
 
@@ -117,7 +151,7 @@ def row_printed(body: bytes, place: int, _source: str | None) -> list[str]:
     return row_of_json(body, place)
 
 
-def _parsed(response: Response, endpoint: str) -> Any:
+def _parsed(response: Response, endpoint: str, access: Access) -> Any:
     text = response.body.decode("utf-8", "replace").strip()
     if response.status == HTTP_TOO_MANY:
         raise RateLimited(
@@ -125,13 +159,14 @@ def _parsed(response: Response, endpoint: str) -> Any:
             remedy="Wait; see that no other program calls the gateway.",
         )  # fmt: skip
     if _is_login_page(response, text):
-        raise AuthRequired("The gateway shows its login page instead of an answer.", code="sso", remedy=LOG_IN)
+        who = access.who[0].upper() + access.who[1:]
+        raise AuthRequired(f"{who} shows a login page instead of an answer.", code="sso", remedy=access.let_in)
     said = _as_json(text)
     if response.status == HTTP_OK and said is None:
         raise Transient(f"The answer to {endpoint} is empty or broken off.", code="broken")
     if endpoint == "switch_account" and ALREADY_SET in text.lower():
         return said
-    _require_no_error(said if said is not None else {"error": text}, response.status, endpoint)
+    _require_no_error(said if said is not None else {"error": text}, response.status, endpoint, access)
     return said
 
 
@@ -162,31 +197,44 @@ def _json(body: bytes, endpoint: str) -> Any:
     return said
 
 
-def _require_no_error(said: Any, status: int, endpoint: str) -> None:
+def _require_no_error(said: Any, status: int, endpoint: str, access: Access) -> None:
     words = _words(said)
     if status == HTTP_OK and not (isinstance(said, dict) and "error" in said):
         return
+    if access is SIGNED and status in (HTTP_UNAUTHORIZED, HTTP_GONE):  # gone: said to be asked anew, too
+        raise _not_let_in(words, endpoint)
     if status == HTTP_FORBIDDEN:
-        raise Rejected(
-            "The gateway does not let this address call it.",
-            code="403",
-            remedy="Add the address to ips.allow in the gateway's conf.yaml.",
-        )
-    if status == HTTP_NOT_FOUND and endpoint == "auth_status":
+        raise Rejected(access.forbids, code="403", remedy=access.allow)
+    if status == HTTP_NOT_FOUND and endpoint in FIRST_ASKED:
         raise Rejected(
             "There is no Client Portal Web API at this address.",
             code="404",
-            remedy="Correct FILLHOUSE_IBKR_PORTAL_BASE_URL: it ends with /v1/api, like https://localhost:5000/v1/api.",
+            remedy=f"Correct FILLHOUSE_IBKR_PORTAL_BASE_URL: it ends with /v1/api, like {access.address}.",
         )
     for known, (kind, code, message, remedy) in WORDS.items():
         if known in words.lower():
             raise kind(message, code=code, remedy=remedy)
     if status == HTTP_UNAUTHORIZED:
-        raise AuthRequired("Nobody is logged in at the gateway.", code="sso", remedy=LOG_IN)
+        raise AuthRequired(GATEWAY.is_not, code="sso", remedy=GATEWAY.let_in)
     if status >= HTTP_SERVER_ERROR:
         raise Transient(f"{endpoint} answered with status {status}.", code=str(status))
+    said_so = "" if endpoint == "live_session_token" else f": {words[:200]}"  # these may name the access token
     raise ContractViolation(
-        f"{endpoint} answered with status {status} and words no table knows: {words[:200]}", code=str(status)
+        f"{endpoint} answered with status {status} and words no table knows{said_so}", code=str(status)
+    )
+
+
+def _not_let_in(words: str, endpoint: str) -> AuthRequired:
+    """Say what IBKR's refusal of a signature means: of the token that signs for a day, or of what it is agreed on with."""
+    if endpoint != "live_session_token":
+        return AuthRequired(SIGNED.is_not, code=SIGNED_OUT, remedy=SIGNED.let_in)
+    for known, (code, message, remedy) in REFUSALS.items():
+        if known in words.lower():
+            return AuthRequired(message, code=code, remedy=remedy)
+    return AuthRequired(
+        "IBKR does not agree on a live session token, and gives no reason that is known.",
+        code="consumer",
+        remedy="Compare consumer key, access token, its secret and both keys with IBKR's OAuth page.",
     )
 
 
@@ -218,6 +266,15 @@ def _login(said: Any, endpoint: str) -> Session:
     return Session(Tier.SSO_VALID if said["RESULT"] is True else Tier.SSO_MISSING)
 
 
+def _agreement(said: Any, endpoint: str) -> Agreement:
+    try:
+        response, proof = int(said["diffie_hellman_response"], 16), str(said["live_session_token_signature"])
+        ends_at = datetime.fromtimestamp(int(said["live_session_token_expiration"]) / 1000, UTC)
+    except (TypeError, KeyError, ValueError, OverflowError):
+        raise ContractViolation(f"{endpoint} answered with no agreement.") from None  # its cause may quote the answer
+    return Agreement(response, proof, ends_at)
+
+
 def _accounts(said: Any, endpoint: str) -> Accounts:
     if not isinstance(said, dict) or not isinstance(said.get("accounts"), list):
         raise ContractViolation(f"{endpoint} answered without a list of accounts.")
@@ -246,6 +303,7 @@ def _nothing(_said: Any, _endpoint: str) -> None:
 
 READERS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
     {
+        "live_session_token": _agreement,
         "auth_status": _session,
         "ssodh_init": _session,
         "ssodh_takeover": _session,
@@ -260,7 +318,7 @@ READERS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
 )
 
 
-def needs_login(session: Session) -> AuthRequired:
+def needs_login(session: Session, access: Access) -> AuthRequired:
     """Say what a person must do for a session that does not come up by itself."""
     words = f" ({session.said})" if session.said else ""
     if session.tier is Tier.COMPETING:
@@ -268,18 +326,20 @@ def needs_login(session: Session) -> AuthRequired:
             f"Another program holds the brokerage session of this username{words}.", code="competing", remedy=TAKEN
         )
     if session.tier is Tier.SSO_MISSING:
-        return AuthRequired("The login at the gateway no longer holds.", code="sso", remedy=LOG_IN)
+        return AuthRequired("The login at the gateway no longer holds.", code="sso", remedy=GATEWAY.let_in)
     return AuthRequired(
-        f"The brokerage session is down and could not be opened again{words}.", code="brokerage", remedy=BROUGHT_DOWN
+        f"The brokerage session is down and could not be opened again{words}.",
+        code="brokerage",
+        remedy=access.brought_down,
     )
 
 
-def not_opened(trouble: Transient) -> AuthRequired:
+def not_opened(trouble: Transient, access: Access) -> AuthRequired:
     """Say that a person must look at an opening that met trouble again and again."""
     return AuthRequired(
         f"The brokerage session is down, and opening it met trouble again and again: {trouble.message}",
         code="brokerage",
-        remedy=BROUGHT_DOWN,
+        remedy=access.brought_down,
     )
 
 

@@ -1,9 +1,10 @@
 """Interactive Brokers' Client Portal gateway from the other side of the wire, over loopback HTTPS.
 
 The rooms behind this door: `sandbox_gateway` decides what is looked at in which order, `sandbox_paths` answers;
-`sandbox_session` holds login and brokerage session, `sandbox_pacing` the limits and the penalty box, `sandbox_trades` the list of
-trades with its quirks, `sandbox_faults` all that can go wrong; `sandbox_book` keeps what truly happened, `sandbox_trader` invents
-it, `sandbox_rows` prints it; `sandbox_clock` is its time, `sandbox_tls` its certificate.
+`sandbox_session` holds login and brokerage session, `sandbox_oauth` knows who calls with signed requests; `sandbox_pacing` has the
+limits and the penalty box, `sandbox_trades` the list of trades with its quirks, `sandbox_faults` all that can go wrong;
+`sandbox_book` keeps what truly happened, `sandbox_trader` invents it, `sandbox_rows` prints it; `sandbox_clock` is its time,
+`sandbox_tls` its certificate.
 
 It shares no code with the connector: it is a second reading of the same protocol. Sources: brokers.md part A.
 """
@@ -24,11 +25,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from connectors.ibkr_portal.sandbox_asked import Asked
 from connectors.ibkr_portal.sandbox_book import Account, Book, Contract, Execution
 from connectors.ibkr_portal.sandbox_clock import Clock
 from connectors.ibkr_portal.sandbox_faults import FAULTS, LOGIN_PAGE, Faults
 from connectors.ibkr_portal.sandbox_gateway import LOGIN_HTML, Answer, Call, Gateway
-from connectors.ibkr_portal.sandbox_paths import PASSWORD, USER_NAME, Asked
+from connectors.ibkr_portal.sandbox_oauth import write_keys
+from connectors.ibkr_portal.sandbox_paths import PASSWORD, USER_NAME
 from connectors.ibkr_portal.sandbox_tls import write_certificate
 from connectors.ibkr_portal.sandbox_trader import ACCOUNTS, invented_book
 from connectors.sandbox_server import serving
@@ -50,6 +53,7 @@ __all__ = [
     "create_app",
     "invented_book",
     "running",
+    "write_keys",
 ]
 
 API = "/v1/api"
@@ -69,6 +73,12 @@ class Running:
     ca_file: Path
 
 
+def origins_of(request: Request) -> tuple[str, ...]:
+    """Tell what the caller may call this server: as it was reached, and as the header `Host` has it."""
+    host, port = request.scope["server"]
+    return f"{request.url.scheme}://{host}:{port}", f"{request.url.scheme}://{request.url.netloc}"
+
+
 def create_app(gateway: Gateway) -> Starlette:
     """Serve a gateway under its own paths, and its controls under /sandbox/."""
 
@@ -82,6 +92,7 @@ def create_app(gateway: Gateway) -> Starlette:
         asked = Asked(
             request.method, "/" + request.path_params["path"].strip("/"), dict(request.query_params),
             await request.body(), request.client.host if request.client else "", "content-length" in request.headers,
+            request.headers.get("authorization", ""), origins_of(request),
         )  # fmt: skip
         return await respond(gateway.answer(asked))
 

@@ -24,8 +24,17 @@ EDGE = {
     "truncated_json": "the call is served, and its JSON is cut in the middle",
 }
 
+OAUTH = {
+    "consumer_inactive": "a signed call is answered 401 `invalid consumer`, as in the first days of a consumer key",
+    "access_token_revoked": "a signed call is answered 401 `No access secret key found`",
+    "one_live_session": "a new live session token ends all before it",
+    "live_session_expired": "a signed call is answered 401 `Access token expired`, though its live session token is not over",
+    "another_live_session": "what proves the live session token proves another one",
+}
+
 FAULTS = {
     **EDGE,
+    **OAUTH,
     "unauthorized_empty": "a 401 has no body, instead of a JSON error",
     "unauthorized_text": "a 401 says `Access Denied`, instead of a JSON error",
     "init_session_first": "without a brokerage session the error is `Init session first`, instead of `no bridge`",

@@ -5,7 +5,8 @@ A call is looked at in this order:
 - pacing, by the caller's address: 429 (`sandbox_pacing`)
 - a fault at the edge (`sandbox_faults`)
 - a POST without Content-Length: 411
-- no login: 401; a path that does not exist: 404; another method than the path has: 405
+- a signed call: its signature (`sandbox_oauth`); any other: no login, 401
+- a path that does not exist: 404; another method than the path has: 405
 - /iserver without a brokerage session, or with one without bridge: 400 (`sandbox_session`)
 - the path itself (`sandbox_paths`, `sandbox_trades`)
 
@@ -20,12 +21,15 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
+from connectors.ibkr_portal.sandbox_asked import Asked
 from connectors.ibkr_portal.sandbox_book import Account, Book, Execution
 from connectors.ibkr_portal.sandbox_clock import Clock, wall_clock
 from connectors.ibkr_portal.sandbox_faults import ABORTED_AFTER, EDGE, LOGIN_PAGE, Faults
+from connectors.ibkr_portal.sandbox_oauth import LIVE_SESSION_TOKEN, OAuth, register
 from connectors.ibkr_portal.sandbox_pacing import Pacing
-from connectors.ibkr_portal.sandbox_paths import PASSWORD, USER_NAME, Asked, Paths
+from connectors.ibkr_portal.sandbox_paths import PASSWORD, USER_NAME, Paths
 from connectors.ibkr_portal.sandbox_session import NEW_YORK, Refused, Session, bad_request
 from connectors.ibkr_portal.sandbox_trader import invented_book, trade_at
 
@@ -59,7 +63,10 @@ class Call:
 
 @dataclass
 class Gateway:
-    """The gateway: one login with its accounts, their book, the sessions, the limits, and the faults that are on."""
+    """The gateway: one login with its accounts, their book, the sessions, the limits, and the faults that are on.
+
+    Signed calls, which IBKR takes at an address of its own, are taken here as well.
+    """
 
     clock: Callable[[], datetime] = wall_clock
     seed: int = 7
@@ -81,6 +88,11 @@ class Gateway:
         refresh = timedelta(seconds=self.refresh_seconds)
         self._paths = Paths(self.executions, self.session, self.faults, refresh)
 
+    @cached_property
+    def oauth(self) -> OAuth:
+        """Who may call with signed requests; keys are made once somebody wants them."""
+        return OAuth(register(), self.faults)
+
     # -- how a call is judged ----------------------------------------------------------------------------------------
 
     def answer(self, asked: Asked) -> Answer:
@@ -92,7 +104,7 @@ class Gateway:
             return answer
 
     def _judge(self, asked: Asked, now: datetime) -> tuple[Answer, str | None]:
-        if not self.pacing.admits(asked.address, asked.path, now):
+        if not self.pacing.admits(asked.address, asked.path, now, is_signed=bool(asked.authorization)):
             return _json({"error": "Too many requests", "statusCode": 429}, 429), None
         fault = self.faults.any_of(EDGE, asked.path)
         try:
@@ -126,7 +138,12 @@ class Gateway:
     def _serve(self, asked: Asked, now: datetime) -> object:
         if asked.method == "POST" and not asked.has_length:
             raise Refused(411, {"error": "Length Required", "statusCode": 411})
-        if not self.session.logged_in(now):
+        if asked.path == LIVE_SESSION_TOKEN:
+            return self.oauth.agree(asked, now)
+        if asked.authorization:
+            self.oauth.admit(asked, now)
+            self.session.let_in(now)
+        elif not self.session.logged_in(now):
             raise self._unauthorized(asked)
         path = self._paths.find(asked.path)
         if path is None:
@@ -136,6 +153,8 @@ class Gateway:
         if path.needs_brokerage:
             self._require_bridge(asked, now)
             self.session.hear(now)
+        if asked.authorization and asked.path == "/logout":
+            self.oauth.log_out()
         return path.answer(asked, now)
 
     def _unauthorized(self, asked: Asked) -> Refused:

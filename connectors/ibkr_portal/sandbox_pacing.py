@@ -1,6 +1,6 @@
 """How often the gateway may be asked, and the box that a caller sits in who asks more often.
 
-- all paths together: ten calls in any second
+- all paths together: ten calls in any second; fifty where they are signed, for there is no gateway between then
 - some paths: one call in so many seconds, whoever else is asked meanwhile
 - a call above a limit: 429, and for 15 minutes every call from that address, to whatever path, is answered 429 too
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 CALLS_A_SECOND = 10
+SIGNED_CALLS_A_SECOND = 50
 PENALTY = timedelta(minutes=15)
 SECONDS_BETWEEN = {
     "/iserver/account/trades": 5,
@@ -50,8 +51,9 @@ class Pacing:
     _recent: defaultdict[str, deque[datetime]] = field(default_factory=lambda: defaultdict(deque))
     _last: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
-    def admits(self, address: str, path: str, now: datetime) -> bool:
+    def admits(self, address: str, path: str, now: datetime, *, is_signed: bool = False) -> bool:
         """Let a call in, or put the caller into the box."""
+        most = SIGNED_CALLS_A_SECOND if is_signed else CALLS_A_SECOND
         if self.boxed_until(address, now) is not None:
             self.calls_in_box += 1
             return False
@@ -61,7 +63,7 @@ class Pacing:
         before = self._last.get((address, path))
         pause = timedelta(seconds=SECONDS_BETWEEN.get(path, 0))
         too_soon = before is not None and now - before < pause
-        if too_soon or len(recent) >= CALLS_A_SECOND:
+        if too_soon or len(recent) >= most:
             self.violations.append(Violation(now, address, path, path if too_soon else "all"))
             self.box(address, now)
             return False

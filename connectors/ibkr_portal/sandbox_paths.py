@@ -7,10 +7,11 @@ likeliest. Sources: brokers.md A.2, A.4, A.5 and A.7.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from connectors.ibkr_portal.sandbox_asked import Asked
 from connectors.ibkr_portal.sandbox_book import Book
 from connectors.ibkr_portal.sandbox_faults import Faults
 from connectors.ibkr_portal.sandbox_rows import (
@@ -25,18 +26,6 @@ from connectors.ibkr_portal.sandbox_trades import list_trades
 
 USER_ID, USER_NAME, PASSWORD = 104729550, "sandbox77", "open-sesame"
 MOST_CONIDS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A call as it reached the gateway; `path` begins after /v1/api."""
-
-    method: str
-    path: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    address: str = "127.0.0.1"
-    has_length: bool = True
 
 
 @dataclass(frozen=True, slots=True)

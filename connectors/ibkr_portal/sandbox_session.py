@@ -78,6 +78,11 @@ class Session:
         self.connected = True
         self._close()
 
+    def let_in(self, now: datetime) -> None:
+        """Hold the outer session for a signed call, which needs no login; past midnight it is a new one."""
+        if not self.logged_in(now):
+            self.log_in(now)
+
     def log_out(self) -> None:
         self._logged_in_at = None
         self._close()

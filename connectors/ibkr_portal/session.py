@@ -1,4 +1,4 @@
-"""The gateway's session: whether both of its tiers are ready, how the upper one is opened, and what is said where it is not.
+"""The session: whether both of its tiers are ready, how the upper one is opened, and what is said where it is not.
 
 It is opened once and taken from nobody uninvited; where only a person helps, nothing is asked twice.
 """
@@ -49,7 +49,7 @@ def _made_ready(credentials: Credentials, recent: Sequence[Call], now: datetime,
     if session.tier is Tier.NOT_ESTABLISHED:
         raise Transient("The brokerage session is there, but its data is not.", code="not_established")
     if session.tier is not Tier.READY:
-        raise replies.needs_login(session)
+        raise replies.needs_login(session, credentials.access)
 
 
 def _opened(
@@ -60,12 +60,14 @@ def _opened(
     if is_held and lately.was_taken_back(now):
         raise replies.taken_back()
     if is_held and not takes_over:
-        raise _left_to_sync(session, lately)
+        raise _left_to_sync(credentials, session, lately)
     waits = lately.keeps_still_for(now)
     if waits > 0:
-        raise _keeping_still(lately, waits)
+        raise _keeping_still(credentials, lately, waits)
     try:
-        if not lately.was_looked_at(now):  # else whoever has just logged in would wait a minute
+        if credentials.consumer is None and not lately.was_looked_at(
+            now
+        ):  # else who has just logged in would wait a minute
             login: Session = yield from once(endpoints.sso_validate(credentials))
             if login.tier is Tier.SSO_MISSING:
                 return login
@@ -75,29 +77,29 @@ def _opened(
             session = yield from _seen(once(endpoints.ssodh_init(credentials, compete=takes_over)))
     except Transient as trouble:
         if lately.needs_person(more_troubles=1):
-            raise replies.not_opened(trouble) from trouble
+            raise replies.not_opened(trouble, credentials.access) from trouble
         raise
     if session.tier in (Tier.BROKERAGE_DOWN, Tier.COMPETING) and credentials.may_compete and not takes_over:
         yield Remark("")  # refused to who competes with nobody, which the sync may do
-        raise _left_to_sync(session, lately)
+        raise _left_to_sync(credentials, session, lately)
     return session if session.tier in (Tier.READY, Tier.COMPETING) else (yield from _settled(credentials, session))
 
 
-def _left_to_sync(session: Session, lately: Lately) -> AuthRequired | Transient:
+def _left_to_sync(credentials: Credentials, session: Session, lately: Lately) -> AuthRequired | Transient:
     """Say of a session that only a takeover brings back who brings it: the next sync, unless that has failed to."""
     if lately.needs_person():
-        return replies.needs_login(session)
+        return replies.needs_login(session, credentials.access)
     return Transient("Only a takeover brings the brokerage session back, and the next sync does that.", code="takeover")
 
 
-def _keeping_still(lately: Lately, seconds: float) -> AuthRequired | Transient:
+def _keeping_still(credentials: Credentials, lately: Lately, seconds: float) -> AuthRequired | Transient:
     """Say that the session is not opened now, in the state that the last attempt has left."""
     again = f"is tried again in {seconds / 60:.0f} min"
     if lately.needs_person():
         return AuthRequired(
             f"The brokerage session is down; opening it did not help lately and {again}.",
             code="brokerage",
-            remedy=replies.BROUGHT_DOWN,
+            remedy=credentials.access.brought_down,
         )
     return Transient(f"The brokerage session is down; opening it met trouble and {again}.", code="brokerage")
 
@@ -124,8 +126,9 @@ def _seen(asking: Exchanging[Session]) -> Exchanging[Session]:
 
 
 def away(credentials: Credentials, trouble: Transient, now: datetime) -> Transient | Rejected:
-    """Say of a gateway that does not answer, or not sensibly, whether that is to be expected."""
-    ends = maintenance.ends_at(credentials.maintenance, now)
+    """Say of an answer that does not come, or not sensibly, whether that is to be expected."""
+    ends, who = maintenance.ends_at(credentials.maintenance, now), credentials.access.who
+    who = who[0].upper() + who[1:]
     if ends is not None and trouble.code != CERTIFICATE:
         return _resting(ends)
     if trouble.code == CERTIFICATE:
@@ -135,16 +138,14 @@ def away(credentials: Credentials, trouble: Transient, now: datetime) -> Transie
             else "it has a certificate of its own"
         )
         return Rejected(
-            f"The gateway at {credentials.base_url} is not trusted: {known_by}.",
+            f"{who} at {credentials.base_url} is not trusted: {known_by}.",
             code=trouble.code,
             remedy="Set FILLHOUSE_IBKR_PORTAL_CERTIFICATE to the file (PEM) of the gateway's own certificate.",
         )
     if trouble.code != UNREACHABLE:
         return trouble
     return Transient(
-        f"The gateway at {credentials.base_url} does not answer.",
-        code=trouble.code,
-        remedy="Start it (bin/run.sh root/conf.yaml); the next run goes on by itself once somebody has logged in.",
+        f"{who} at {credentials.base_url} does not answer.", code=trouble.code, remedy=credentials.access.set_going
     )
 
 
