@@ -20,8 +20,9 @@ from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dh, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from connectors.ibkr_portal import dhparam
 from connectors.ibkr_portal.signature import authorization, base_string
 from connectors.wire import Request
 
@@ -163,13 +164,7 @@ def _private_key(pem: str, what: str) -> rsa.RSAPrivateKey:
 def _parameters(text: str) -> tuple[int, int]:
     """Read prime and generator out of dhparam.pem, or take a hexadecimal prime."""
     try:
-        if "BEGIN" not in text:
-            return int("".join(text.split()), 16), GENERATOR
-        parameters = serialization.load_pem_parameters(text.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        parameters = None
-    if not isinstance(parameters, dh.DHParameters):
+        return dhparam.read(text) if "BEGIN" in text else (int("".join(text.split()), 16), GENERATOR)
+    except ValueError:
         message = "The Diffie-Hellman prime is neither hexadecimal nor what openssl dhparam writes."
-        raise ValueError(message)  # noqa: TRY004
-    numbers = parameters.parameter_numbers()
-    return numbers.p, numbers.g
+        raise ValueError(message) from None

@@ -30,7 +30,7 @@ from urllib.parse import quote, unquote
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dh, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from connectors.ibkr_portal.sandbox_asked import Asked
 from connectors.ibkr_portal.sandbox_faults import Faults
@@ -94,14 +94,10 @@ def register() -> Registration:
 
 def write_keys(registered: Registration, folder: Path) -> dict[str, str]:
     """Write what the user keeps in files; gives all that a client needs, by the names of its settings."""
-    dhparam = dh.DHParameterNumbers(registered.prime, GENERATOR).parameters()
     files = {
         "signature_key": ("private_signature.pem", _pem(registered.signature_key)),
         "encryption_key": ("private_encryption.pem", _pem(registered.encryption_key)),
-        "dh_prime": (
-            "dhparam.pem",
-            dhparam.parameter_bytes(serialization.Encoding.PEM, serialization.ParameterFormat.PKCS3),
-        ),
+        "dh_prime": ("dhparam.pem", _dhparam(registered.prime)),
     }
     for name, text in files.values():
         (folder / name).touch(mode=0o600)
@@ -247,3 +243,16 @@ def _pem(key: rsa.RSAPrivateKey) -> bytes:
     """Write a key as `openssl genrsa` does."""
     encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     return key.private_bytes(encoding, serialization.PrivateFormat.TraditionalOpenSSL, plain)
+
+
+def _dhparam(prime: int) -> bytes:
+    """Write prime and generator as `openssl dhparam` does."""
+    inner = b"".join(_der(0x02, _as_java_writes(number)) for number in (prime, GENERATOR))
+    text = base64.encodebytes(_der(0x30, inner)).decode()
+    return f"-----BEGIN DH PARAMETERS-----\n{text}-----END DH PARAMETERS-----\n".encode()
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    told = bytes([length]) if length < 0x80 else bytes([0x82]) + length.to_bytes(2)
+    return bytes([tag]) + told + content
