@@ -11,7 +11,6 @@ https://www.interactivebrokers.com/campus/ibkr-api-page/oauth-1-0a-extended/
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
@@ -47,15 +46,13 @@ class Consumer:
 
     def __post_init__(self) -> None:
         _private_key(self.signature_key, "signature key")
-        key = _private_key(self.encryption_key, "encryption key")
+        _private_key(self.encryption_key, "encryption key")
         _parameters(self.dh_prime)
         try:
-            encrypted = base64.b64decode(self.access_token_secret, validate=True)
-        except binascii.Error:
-            encrypted = b""
-        if len(encrypted) * 8 != key.key_size:
+            _secret(self)
+        except ValueError:
             message = "The access token secret is not whole, or was made for another encryption key."
-            raise ValueError(message)
+            raise ValueError(message) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +136,9 @@ def _signed(
 
 
 def _secret(consumer: Consumer) -> bytes:
-    """Read the access token secret. A key that is not the one it was encrypted for gives other bytes, and no error."""
+    """Read the access token secret. A key that is not the one it was encrypted for may give other bytes instead of an error."""
     key = _private_key(consumer.encryption_key, "encryption key")
-    return key.decrypt(base64.b64decode(consumer.access_token_secret), padding.PKCS1v15())
+    return key.decrypt(base64.b64decode(consumer.access_token_secret, validate=True), padding.PKCS1v15())
 
 
 def _bytes(number: int) -> bytes:

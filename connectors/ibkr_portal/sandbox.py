@@ -73,10 +73,11 @@ class Running:
     ca_file: Path
 
 
-def origins_of(request: Request) -> tuple[str, ...]:
-    """Tell what the caller may call this server: as it was reached, and as the header `Host` has it."""
+def addresses_of(request: Request) -> tuple[str, ...]:
+    """Tell what the caller may have written: this server as it was reached, or as the header `Host` has it."""
     host, port = request.scope["server"]
-    return f"{request.url.scheme}://{host}:{port}", f"{request.url.scheme}://{request.url.netloc}"
+    path = request.scope["raw_path"].decode()
+    return tuple(f"{request.url.scheme}://{server}{path}" for server in (f"{host}:{port}", request.url.netloc))
 
 
 def create_app(gateway: Gateway) -> Starlette:
@@ -92,7 +93,7 @@ def create_app(gateway: Gateway) -> Starlette:
         asked = Asked(
             request.method, "/" + request.path_params["path"].strip("/"), dict(request.query_params),
             await request.body(), request.client.host if request.client else "", "content-length" in request.headers,
-            request.headers.get("authorization", ""), origins_of(request),
+            request.headers.get("authorization", ""), addresses_of(request),
         )  # fmt: skip
         return await respond(gateway.answer(asked))
 

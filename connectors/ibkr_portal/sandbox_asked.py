@@ -17,4 +17,4 @@ class Asked:
     address: str = "127.0.0.1"
     has_length: bool = True
     authorization: str = field(default="", repr=False)
-    origins: tuple[str, ...] = ()  # what the caller may call this server: scheme, host and port
+    addresses: tuple[str, ...] = ()  # what the caller may have written, without the query

@@ -218,11 +218,11 @@ class OAuth:
 def _signed_texts(asked: Asked, said: dict[str, str]) -> Iterator[str]:
     """Give the texts that a good signature of this call may be of."""
     header = {name: value for name, value in said.items() if name not in {"realm", "oauth_signature"}}
-    for origin in asked.origins:
+    for address in asked.addresses:
         for query in (dict(asked.params), {}):
             pairs = sorted((quote(name, "~"), quote(value, "~")) for name, value in {**query, **header}.items())
             listed = "&".join(f"{name}={value}" for name, value in pairs)
-            yield f"{asked.method}&{quote(f'{origin}/v1/api{asked.path}', '~')}&{quote(listed, '~')}"
+            yield f"{asked.method}&{quote(address, '~')}&{quote(listed, '~')}"
 
 
 def _decoded(text: str) -> bytes:
