@@ -25,6 +25,7 @@ from flows.connections import (
     ibkr_flex,
     ibkr_portal,
     kraken,
+    unusable_ibkr_portal,
 )
 from flows.consumers import PARTS, REALM, consumer_of
 
@@ -184,4 +185,9 @@ def _names(block: type[Stored]) -> list[str]:
 def _load(block: type[Stored], name: str) -> Connection:
     loaded = block.load(name)
     assert isinstance(loaded, Stored)  # noqa: S101  (the synchronous call)
-    return loaded.connection(name)
+    try:
+        return loaded.connection(name)
+    except NotConfigured as exc:
+        if not isinstance(loaded, IbkrPortalConnection):
+            raise
+        return unusable_ibkr_portal(name, exc)

@@ -241,6 +241,14 @@ def ibkr_flex(
 
 
 def _ibkr_portal_of(said: Any) -> list[Connection]:
+    """Give the connection, if there is one; what is wrong with it is said by itself when it is used, and stops no other."""
+    try:
+        return _usable_ibkr_portal_of(said)
+    except NotConfigured as exc:
+        return [unusable_ibkr_portal(said.ibkr_portal_name, exc)]
+
+
+def _usable_ibkr_portal_of(said: Any) -> list[Connection]:
     consumer = _ibkr_consumer_of(said)
     if not said.ibkr_portal_base_url and consumer is None:
         return []
@@ -318,6 +326,14 @@ def ibkr_portal(
         consumer,
     )
     return Connection(name, "ibkr_portal", credentials, keeps_alive=keeps_alive)
+
+
+def unusable_ibkr_portal(name: str, why: NotConfigured) -> Connection:
+    """Make a connection that says why it cannot be used, whatever is asked of it."""
+    from connectors.ibkr_portal.endpoints import Credentials  # noqa: PLC0415
+
+    said = str(why).removeprefix(f"The connection {name}: ")
+    return Connection(name, "ibkr_portal", Credentials(unusable=said[:1].upper() + said[1:]))
 
 
 def _kraken_of(said: Any) -> list[Connection]:

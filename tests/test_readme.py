@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from connectors.registry import CONNECTORS, connector
 from flows import cli
+from flows.connections import settings
 from tests.warehouse.loading import empty_warehouse
 
 ROOT = Path(__file__).parents[1]
@@ -96,6 +97,12 @@ def test_the_settings_shown_are_the_settings_read() -> None:
     read = (ROOT / "flows" / "connections.py").read_text().lower()
     for setting in set(re.findall(r"FILLHOUSE_(\w+)=", README)):
         assert setting.lower() in read.replace("fillhouse_", "")
+
+
+def test_every_setting_of_the_portal_is_listed() -> None:
+    read = {name for name in type(settings()).model_fields if name.startswith("ibkr_portal_")}
+    listed = [cells[0].strip("`").removeprefix("FILLHOUSE_").lower() for cells in table_after("### Both ways")]
+    assert sorted(listed) == sorted(read)
 
 
 @pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", README, re.DOTALL))

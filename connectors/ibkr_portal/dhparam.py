@@ -1,6 +1,6 @@
 """Read the Diffie-Hellman prime and its generator out of what `openssl dhparam` writes: PEM around two integers in DER.
 
-https://www.rfc-editor.org/rfc/rfc7919 names the structure, of PKCS #3. The library for the other keys gives this kind up.
+The structure is that of PKCS #3, section 9. The library that reads the other keys gives this kind up.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ class Credentials:
     maintenance: tuple[Maintenance, ...] = NORTH_AMERICA
     consumer: Consumer | None = None
     session: LiveSession | None = field(default=None, repr=False)  # what the consumer signs with, once it has signed in
+    unusable: str = ""  # why nothing can be asked with what is set
 
     @property
     def access(self) -> Access:

@@ -18,9 +18,13 @@ from connectors.wire import Exchanging
 def sign_in(credentials: Credentials, chance: bytes, now: datetime) -> Exchanging[SignedIn]:
     """Give the credentials with a live session token. Raises `AuthRequired` where IBKR knows the consumer or its keys not.
 
+    Raises `Rejected` before anything is asked where what is set makes no credentials.
+
     Each process may agree on a token of its own. Nothing says that an earlier one stays good then, so one that is refused is
     agreed on anew, by whoever holds it.
     """
+    if credentials.unusable:
+        raise Rejected(credentials.unusable, code="settings", remedy="Correct it, then run fillhouse doctor.")
     consumer = credentials.consumer
     if consumer is None:
         return SignedIn(credentials)
