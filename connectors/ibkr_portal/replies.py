@@ -213,6 +213,8 @@ def _require_no_error(said: Any, status: int, endpoint: str, access: Access) -> 
         )
     for known, (kind, code, message, remedy) in WORDS.items():
         if known in words.lower():
+            if access is SIGNED and kind is AuthRequired:
+                raise _not_let_in(words, endpoint)
             raise kind(message, code=code, remedy=remedy)
     if status == HTTP_UNAUTHORIZED:
         raise AuthRequired(GATEWAY.is_not, code="sso", remedy=GATEWAY.let_in)
@@ -234,7 +236,8 @@ def _not_let_in(words: str, endpoint: str) -> AuthRequired:
     return AuthRequired(
         "IBKR does not agree on a live session token, and gives no reason that is known.",
         code="consumer",
-        remedy="Compare consumer key, access token, its secret and both keys with IBKR's OAuth page.",
+        remedy="Compare consumer key, access token, its secret and both keys with IBKR's OAuth page; see that this machine's clock "
+        "is right.",
     )
 
 
