@@ -19,6 +19,7 @@ from connectors.wire import Response
 TOO_MANY = "EAPI:Rate limit exceeded"
 THROTTLED = "EService:Throttled"
 BAD_NONCE = "EAPI:Invalid nonce"
+BAD_SIGNATURE = "EAPI:Invalid signature"
 GRAIN = "grain"  # ours: an export and the pages tell an order in different trades
 LOCKED_OUT = "EGeneral:Temporary lockout"
 
@@ -59,7 +60,11 @@ ERRORS: Mapping[str, tuple[type[ConnectorError], str, str]] = MappingProxyType(
         "EDatabase:Internal error": (Transient, "Kraken has an internal error", ""),
         BAD_NONCE: (Transient, "Kraken refuses the nonce of this key", OTHER_PROGRAM),
         "EAPI:Invalid key": (AuthRequired, "Kraken does not know this API key", NEW_KEY),
-        "EAPI:Invalid signature": (AuthRequired, "The secret does not belong to this API key", NEW_KEY),
+        BAD_SIGNATURE: (
+            AuthRequired,
+            "The secret does not belong to this API key, or its second factor is missing or wrong",
+            f"Where the key has a second factor, store that too. {NEW_KEY}",
+        ),
         "EAPI:Feature disabled": (Rejected, "Kraken has switched this off for the key", ""),
         "EGeneral:Permission denied": (Rejected, "The API key lacks a permission", ""),
         "EAccount:Invalid permissions": (Rejected, "The account lacks a permission", ""),

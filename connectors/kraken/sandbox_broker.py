@@ -42,6 +42,8 @@ API_SECRET = "c2FuZGJveCBzZWNyZXQsIHdvcnRoIG5vdGhpbmcsIHNpeHR5LWZvdXIgYnl0ZXMgbG
 TRADES_ONLY_KEY = "fillhouse-sandbox/reader-of-trades"
 OTP_KEY = "fillhouse-sandbox/reader-with-second-factor"
 OTP = "correct-horse"
+TOTP_KEY = "fillhouse-sandbox/reader-with-authenticator-app"
+TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 ACCOUNT = "main"  # Kraken names none; this is what the connection calls it unless told otherwise
 
 TOKEN_EXPIRES = 900
@@ -121,6 +123,7 @@ def own_keys(tier: str = "starter") -> dict[str, Key]:
         API_KEY: Key(API_SECRET, tier),
         TRADES_ONLY_KEY: Key(API_SECRET, tier, frozenset({"trades", "orders"})),
         OTP_KEY: Key(API_SECRET, tier, otp=OTP),
+        TOTP_KEY: Key(API_SECRET, tier, totp_secret=TOTP_SECRET),
     }
 
 
