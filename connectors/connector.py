@@ -89,6 +89,7 @@ class Connector:
         None  # what a reply with rows shows of the set-up; None for one without
     )
     reference_endpoints: frozenset[str] = frozenset()  # whose latest replies are the context of all others
+    rules_of_names: frozenset[str] = frozenset()  # that a row breaks while nothing explains its names; then it waits
     fills_of_legs: Callable[[pl.DataFrame, Sequence[Reply]], Normalized] | None = None  # from ledger entries alone
     file_suffixes: frozenset[str] = (
         frozenset()

@@ -19,6 +19,7 @@ CONNECTOR = Connector(
     reference=conversations.reference,
     check=conversations.check,
     reference_endpoints=frozenset({"Assets", "AssetPairs"}),
+    rules_of_names=frozenset({"currency_unknown"}),
     normalize=normalize.normalize,
     fills_of_legs=normalize.fills_of_legs,
     row_printed=printed.row_of,

@@ -137,6 +137,19 @@ def test_on_margin_an_old_file_that_names_no_position_moves_no_more() -> None:
     assert ask(con, "select sum(amount) from cash_legs") == moved
 
 
+def test_on_margin_a_fee_may_be_paid_in_credits() -> None:
+    opens = {**TRADE, "fee": "0.0", "margin": "9000.0", "posstatus": "open"}
+    con = loaded(
+        page(**{ONE: opens}), booked((ONE, "margin", "ZUSD", "0.0", "0.0"), (ONE, "margin", "KFEE", "-4500.0", "0.0"))
+    )
+    assert ask(con, "select asset, amount::double, kind from fees order by all") == [
+        ("KFEE", 4500.0, "credit"),
+        ("USD", 0.0, "trade"),
+    ]
+    assert ask(con, "select fee_status, comm_currency from fills") == [("known", "USD")]
+    assert ask(con, "select kind from data_health") == []
+
+
 def test_a_fee_is_as_exact_where_a_file_prints_no_zeros_at_its_end() -> None:
     opens = {**TRADE, "fee": "39.2", "margin": "9000.0", "posstatus": "open"}
     con = loaded(page(**{ONE: opens}), booked((ONE, "margin", "ZUSD", "0", "40")))
