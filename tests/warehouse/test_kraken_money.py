@@ -101,6 +101,40 @@ def test_an_order_that_two_channels_split_differently_is_told_once(replies: tupl
     ]
 
 
+FINE = (
+    {**TRADE, "vol": "0.2", "cost": "18000.0", "fee": "18.0"},
+    {**TRADE, "vol": "0.3", "cost": "27000.0", "fee": "27.0"},
+    {**TRADE, "vol": "0.4", "cost": "36000.0", "fee": "36.0", "time": TRADED + 60},
+)
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+@pytest.mark.parametrize(("fine", "standing", "findings"), [
+    (FINE, [("kraken_rest", 0.9, 3)], []),
+    (FINE[:2], [("kraken_export", 0.4, 1), ("kraken_rest", 0.5, 2)], []),
+    (FINE[:1], [("kraken_export", 0.9, 2)], ["split_differently"]),
+    ((FINE[1], FINE[2]), [("kraken_export", 0.5, 1), ("kraken_rest", 0.4, 1)], ["split_differently"]),
+], ids=["whole", "one second", "part of one", "all of the other"])  # fmt: skip
+def test_trades_of_an_order_that_are_told_in_one_by_an_export_are_never_counted_twice(
+    fine: tuple[dict[str, Any], ...],
+    standing: list[tuple[str, float, int]],
+    findings: list[str],
+    is_turned: bool,  # noqa: FBT001
+) -> None:
+    later = EXPORT.splitlines(keepends=True)[1].replace('"0.5"', '"0.4"').replace("45000.0", "36000.0")
+    text = EXPORT.format(txid=ONE, time="2026-01-01 10:00:00.5000") + later.format(
+        txid=OTHER, time="2026-01-01 10:01:00.5000"
+    )
+    told = [
+        Reply("export", "ExportTrades", text.encode(), EPOCH, "main"),
+        page(**{f"TCCCCC-CCCCC-CCCCC{place}": trade for place, trade in enumerate(fine)}),
+    ]
+    con = loaded(*(reversed(told) if is_turned else told))
+    stands = "select source, sum(signed_qty)::double, count(*) from fills group by all order by all"
+    assert ask(con, stands) == standing
+    assert ask(con, "select kind from data_health") == [(kind,) for kind in findings]
+
+
 def test_a_comma_is_no_thousand_at_kraken() -> None:
     body = EXPORT.format(txid=ONE, time="2026-01-01 10:00:00").replace('"0.5"', '"1,250"')
     con = loaded(Reply("export", "ExportTrades", body.encode(), EPOCH, "main"))
