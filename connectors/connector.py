@@ -80,6 +80,9 @@ class Connector:
     describe: Callable[[Any, Sequence[str]], Conversation] | None = (
         None  # what instruments are, by the broker's ids of them
     )
+    recognise: Callable[[Any, Sequence[str], Sequence[Call]], Conversation] | None = (
+        None  # does a key know executions that another one of the same connection has told?
+    )
     keep_alive: Callable[[Any], Conversation] | None = None  # what keeps a session from falling asleep
     check: Callable[[Any, Sequence[Call], datetime], Checkup] | None = None  # is it set up as it must be?
     query_param: Callable[[Any], tuple[str, str]] | None = (

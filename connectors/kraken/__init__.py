@@ -17,6 +17,7 @@ CONNECTOR = Connector(
     incremental=conversations.pages,
     export=conversations.export,
     reference=conversations.reference,
+    recognise=conversations.recognise,
     check=conversations.check,
     reference_endpoints=frozenset({"Assets", "AssetPairs"}),
     rules_of_names=frozenset({"currency_unknown"}),

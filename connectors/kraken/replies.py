@@ -21,6 +21,8 @@ THROTTLED = "EService:Throttled"
 BAD_NONCE = "EAPI:Invalid nonce"
 BAD_SIGNATURE = "EAPI:Invalid signature"
 GRAIN = "grain"  # ours: an export and the pages tell an order in different trades
+STRANGER = "stranger"  # ours: the key is of another account than the one before it
+BOUNDED = "bounded"  # ours: the key may not read all times
 LOCKED_OUT = "EGeneral:Temporary lockout"
 
 NEW_KEY = (
@@ -220,6 +222,14 @@ def trades_named(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Give the ids of the trades that ledger entries are about."""
     about = (str(entry.get("refid")) for entry in entries if str(entry.get("type")).lower() in ABOUT_TRADES)
     return frozenset(ref_id for ref_id in about if re.fullmatch(TRADE_ID, ref_id))
+
+
+def read_trades(response: Response, endpoint: str) -> frozenset[str]:
+    """Read which of the trades that were asked for Kraken tells."""
+    result = result_of(response, endpoint)
+    if not isinstance(result, dict):
+        raise ContractViolation(f"Kraken's answer to {endpoint} holds no rows.")
+    return frozenset(result)
 
 
 def read_time(response: Response) -> float:

@@ -176,7 +176,7 @@ class Admission:
 
 
 def tell_key(name: str, key: Key, nonce: int, now: datetime) -> dict[str, object]:
-    """Tell of a key what GetApiKeyInfo tells; the bounds are told, not kept."""
+    """Tell of a key what GetApiKeyInfo tells; the bounds are told here and kept by the lists of trades and ledger entries."""
     seconds = str(int(now.timestamp()))
     return {
         "apiKeyName": "sandbox", "apiKey": name, "nonce": str(nonce), "nonceWindow": key.nonce_window,
