@@ -16,6 +16,7 @@ from connectors.kraken.endpoints import Tier
 from connectors.kraken.replies import BOUNDED
 from connectors.kraken.sandbox import API_KEY, API_SECRET, FAULTS, TRADES_ONLY_KEY
 from connectors.kraken.sandbox_account import Fill
+from connectors.kraken.sandbox_faults import EDGE_STATUS, ERRORS
 from connectors.kraken.sandbox_market import ASSETS
 from connectors.kraken.sandbox_wire import ticks
 from connectors.wire import Window
@@ -143,6 +144,33 @@ def test_trouble_has_its_consequence_and_the_next_run_recovers(fault: str, tmp_p
         until = at.now
         at.bring(at.everything())
         assert at.executions() == at.book(until)
+
+
+STATES = {
+    State.NEEDS_REAUTH: "invalid_key invalid_signature account_disabled account_unconfirmed auth_failed",
+    State.MISCONFIGURED: """permission_denied invalid_permissions invalid_nonce unknown_pair unknown_asset invalid_arguments
+        invalid_arguments_named unknown_method invalid_request bad_request""",
+    State.RATE_LIMITED: """rate_limit_exceeded throttled throttled_with_blank temporary_lockout auth_rate_limit_exceeded
+        auth_too_many_requests too_many_requests""",
+    State.DEGRADED: """unavailable busy deadline_elapsed internal_error internal_error_with_code database_error cancel_only
+        post_only unknown_error html_page empty_body truncated_json""",
+}
+
+
+def test_each_error_leads_to_its_state(tmp_path: Path) -> None:
+    expected = {fault: state for state, faults in STATES.items() for fault in faults.split()}
+    expected |= dict.fromkeys(EDGE_STATUS, State.DEGRADED)
+    assert expected.keys() > ERRORS.keys()
+    with desk(tmp_path, trades=10, years=1) as at:
+        found = {}
+        for fault in expected:
+            at.broker.faults.on(fault, at="TradesHistory")
+            error = at.ask(Window(at.now - timedelta(hours=1), at.now)).error
+            assert error is not None, fault
+            found[fault] = state_after(error)
+            at.broker.faults.clear()
+            at.clock.sleep(1000)
+        assert found == expected
 
 
 @pytest.mark.parametrize(
