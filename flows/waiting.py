@@ -42,7 +42,7 @@ def explained(
     listings = [reply for reply in replies if reply.endpoint in broker.reference_endpoints]
     own = said.quarantine.filter(pl.col("rule").is_in(broker.rules_of_names))
     stored = _stored(con, broker, said, any_of_them=bool(listings))
-    entries = _entries_about(con, own)
+    entries = NOBODY if own.is_empty() else _entries_about(con, own)
     if stored.is_empty() and entries.is_empty():
         return said, NOBODY
     mine = {reply.exchange_id: reply for reply in replies}

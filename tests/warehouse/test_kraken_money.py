@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import permutations
@@ -69,8 +70,7 @@ def loaded(*replies: Reply) -> duckdb.DuckDBPyConnection:
 
 
 def _at(reply: Reply, hour: int) -> Reply:
-    moment = EPOCH + timedelta(hours=hour)
-    return Reply(reply.exchange_id, reply.endpoint, reply.body, moment, reply.asked_account)
+    return replace(reply, answered_at=EPOCH + timedelta(hours=hour))
 
 
 def ask(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
@@ -204,6 +204,23 @@ def test_a_fee_too_small_for_the_ledger_to_print_is_still_a_fee(
     [(paid, asset)] = ask(con, "select commission, comm_currency from fills")
     assert (paid, asset) == (Decimal(commission), "USD")
     assert ask(con, "select kind from data_health") == [(kind,) for kind in findings]
+
+
+@pytest.mark.parametrize(("minutes", "findings"), [(1, ["not_in_ledger"]), (-1, [])], ids=["told", "not told"])
+def test_a_trade_that_the_ledger_of_its_time_lacks_is_a_finding(minutes: int, findings: list[str]) -> None:
+    ledger = booked((ONE, "trade", "XXBT", "0.5", "0"), (ONE, "trade", "ZUSD", "-45000.0", "45.0"))
+    asked = {"start": str(int(TRADED) - 3600), "end": str(int(TRADED) + 60 * minutes)}
+    on_margin = {**TRADE, "margin": "9000.0", "posstatus": "open"}
+    con = loaded(
+        page(**{ONE: TRADE, OTHER: {**TRADE, "ordertxid": "OOTHER-AAAAA-AAAAAA"}, "TCCCCC-CCCCC-CCCCC1": on_margin}),
+        replace(ledger, params=asked, is_live=True),
+    )
+    assert ask(con, "select kind from data_health") == [(kind,) for kind in findings]
+    said = ask(con, "select what from data_health")
+    assert all(
+        f"1 executions of main are not in the ledger, which tells of their days, such as {OTHER}" in what
+        for (what,) in said
+    )
 
 
 def test_what_was_converted_at_a_delisting_is_a_finding() -> None:

@@ -14,6 +14,12 @@ pending as (
         and exec_hash is not null
 ),
 
+reconciled as (
+    select *
+    from ledger_reconciliation
+    where finding in ('differs', 'not_in_ledger')
+),
+
 known_by_id as (
     select
         broker,
@@ -207,7 +213,7 @@ select
     count(*) || ' executions of ' || account || ' moved something else in the ledger, such as ' || min(exec_id) as what,
     min(transact_time) as since,
     'Compare the rows of ledger_reconciliation that differ with the broker''s own screen' as remedy
-from ledger_reconciliation
+from reconciled
 where finding = 'differs'
 group by
     broker,
@@ -221,7 +227,7 @@ select
     as what,
     min(traded.transact_time) as since,
     'See that the files are this account''s own, and tell each trade by itself; or back-fill these days' as remedy
-from ledger_reconciliation as traded
+from reconciled as traded
 inner join execution_rows using (broker, account, exec_id)
 where traded.finding = 'not_in_ledger'
     and execution_rows.stands
