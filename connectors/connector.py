@@ -91,6 +91,9 @@ class Connector:
     describe: Callable[[Any, Sequence[str]], Conversation] | None = (
         None  # what instruments are, by the broker's ids of them
     )
+    recognise: Callable[[Any, Sequence[str], Sequence[Call]], Conversation] | None = (
+        None  # does a key know executions that another one of the same connection has told?
+    )
     keep_alive: Callable[[Any], Conversation] | None = None  # what keeps a session from falling asleep
     check: Callable[[Any, Sequence[Call], datetime], Checkup] | None = None  # is it set up as it must be?
     query_param: Callable[[Any], tuple[str, str]] | None = (
@@ -100,6 +103,7 @@ class Connector:
         None  # what a reply with rows shows of the set-up; None for one without
     )
     reference_endpoints: frozenset[str] = frozenset()  # whose latest replies are the context of all others
+    rules_of_names: frozenset[str] = frozenset()  # that a row breaks while nothing explains its names; then it waits
     fills_of_legs: Callable[[pl.DataFrame, Sequence[Reply]], Normalized] | None = None  # from ledger entries alone
     file_suffixes: frozenset[str] = (
         frozenset()

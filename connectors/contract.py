@@ -112,6 +112,7 @@ QUARANTINE: dict[str, Any] = {
     "exchange_id": pl.String,
     "raw_row": pl.Int32,
     "answered_at": TIME,
+    "exec_id": pl.String,  # the execution that the row tells of, where that could be read
 }
 
 DRIFT: dict[str, Any] = {

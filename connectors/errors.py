@@ -11,6 +11,7 @@ ConnectorError
 from __future__ import annotations
 
 UNREACHABLE = "ConnectError"  # the code of a Transient where nobody was there: refused, or no such name
+BOUNDED = "bounded"  # the code of an error that says: the key may not read all times
 GRAIN = "grain"  # the code of an error that says: an export tells trades otherwise than the pages do
 SIGNED_OUT = "signed_out"  # the code of an AuthRequired where what was handed out for a while is no longer good
 

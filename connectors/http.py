@@ -169,7 +169,7 @@ class _Wire:
         secrets = tuple(request.params[name] for name in request.secret_params if request.params.get(name))
         token = _in_flight.set(secrets)
         try:
-            with _as_sent(request, self.nonces) as sent:
+            with _as_sent(request, self.nonces, self.clock) as sent:
                 response = self._send(sent)
         except httpx.HTTPError as exc:
             trouble = f"{type(exc).__name__}: no answer from {httpx.URL(request.url).host}"
@@ -227,13 +227,13 @@ def _trouble(request: Request, exc: httpx.HTTPError, code: str) -> str:
 
 
 @contextmanager
-def _as_sent(request: Request, nonces: Nonces) -> Iterator[Request]:
+def _as_sent(request: Request, nonces: Nonces, clock: Callable[[], datetime]) -> Iterator[Request]:
     """Give the request as it goes over the wire: signed with the key's next nonce where the broker wants one."""
     if request.signed is None:
         yield request
         return
     with nonces.following() as nonce:
-        yield request.signed(nonce)
+        yield request.signed(nonce, clock().timestamp())
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

@@ -34,9 +34,9 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     secret_params: frozenset[str] = frozenset()  # masked wherever the request is shown or landed
     secret_reply: bool = False  # the reply is itself a credential: its hash is landed, not its body
-    signed: Callable[[int], Request] | None = field(default=None, repr=False, compare=False)
-    """For a broker that wants a nonce: given the key's next one, the request as it goes over the wire. It is landed and
-    shown as it stands here, without nonce, key and signature."""
+    signed: Callable[[int, float], Request] | None = field(default=None, repr=False, compare=False)
+    """For a broker that wants a nonce: given the key's next one, and the moment of sending (seconds since 1970), the request
+    as it goes over the wire. It is landed and shown as it stands here, without nonce, key, signature and one-time code."""
 
     @property
     def origin(self) -> str:

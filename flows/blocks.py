@@ -123,7 +123,10 @@ class KrakenConnection(Block):
     api_key: SecretStr = Field(title="API key", description="From Settings > Connections & API")
     api_secret: SecretStr = Field(title="Private key", description="Shown once, when the key is made")
     otp: SecretStr = Field(
-        default=SecretStr(""), title="Password", description="Only where the key has a second factor"
+        default=SecretStr(""), title="Password", description="Only where the key's second factor is one"
+    )
+    totp_secret: SecretStr = Field(
+        default=SecretStr(""), title="Setup key", description="Only where its second factor is an authenticator app"
     )
     tier: spot.Tier = Field(default=spot.Tier.STARTER, title="Tier", description="How fast Kraken may be asked")
     account: str = Field(default="main", title="Account", description="What to call it: Kraken names none")
@@ -131,8 +134,19 @@ class KrakenConnection(Block):
 
     def connection(self, name: str) -> Connection:
         """Give it as the flows take it."""
-        key, secret, otp = (each.get_secret_value().strip() for each in (self.api_key, self.api_secret, self.otp))
-        return kraken(name, key, secret, otp=otp, tier=self.tier, account=self.account, base_url=self.base_url)
+        key, secret, otp, totp_secret = (
+            each.get_secret_value().strip() for each in (self.api_key, self.api_secret, self.otp, self.totp_secret)
+        )
+        return kraken(
+            name,
+            key,
+            secret,
+            otp=otp,
+            totp_secret=totp_secret,
+            tier=self.tier,
+            account=self.account,
+            base_url=self.base_url,
+        )
 
 
 Stored = IbkrFlexConnection | IbkrPortalConnection | KrakenConnection

@@ -126,7 +126,8 @@ def settings() -> Any:
         kraken_name: str = "kraken"
         kraken_key: SecretStr | None = None
         kraken_secret: SecretStr | None = None
-        kraken_otp: SecretStr | None = None  # where the key has a static second factor
+        kraken_otp: SecretStr | None = None  # where the key's second factor is a password
+        kraken_totp_secret: SecretStr | None = None  # where it is an authenticator app: what that was given, base32
         kraken_tier: Tier = Tier.STARTER
         kraken_account: str = "main"
         kraken_base_url: str = KRAKEN_URL
@@ -337,9 +338,9 @@ def unusable_ibkr_portal(name: str, why: NotConfigured) -> Connection:
 
 
 def _kraken_of(said: Any) -> list[Connection]:
-    key, secret, otp = (
+    key, secret, otp, totp_secret = (
         given.get_secret_value().strip() if given else ""
-        for given in (said.kraken_key, said.kraken_secret, said.kraken_otp)
+        for given in (said.kraken_key, said.kraken_secret, said.kraken_otp, said.kraken_totp_secret)
     )
     if bool(key) != bool(secret):
         missing = "FILLHOUSE_KRAKEN_SECRET" if key else "FILLHOUSE_KRAKEN_KEY"
@@ -352,6 +353,7 @@ def _kraken_of(said: Any) -> list[Connection]:
             key,
             secret,
             otp=otp,
+            totp_secret=totp_secret,
             tier=said.kraken_tier,
             account=said.kraken_account,
             base_url=said.kraken_base_url,
@@ -359,12 +361,14 @@ def _kraken_of(said: Any) -> list[Connection]:
     ]
 
 
-def kraken(name: str, key: str, secret: str, *, otp: str, tier: str, account: str, base_url: str) -> Connection:
+def kraken(
+    name: str, key: str, secret: str, *, otp: str = "", totp_secret: str = "", tier: str, account: str, base_url: str
+) -> Connection:
     """Make a connection to a Kraken account; a secret that cannot be one is refused here, before anything is sent."""
     from connectors.kraken.endpoints import Credentials, Tier  # noqa: PLC0415
 
     try:
-        credentials = Credentials(key, secret, otp, Tier(tier), account, base_url.rstrip("/"))
+        credentials = Credentials(key, secret, otp, Tier(tier), account, base_url.rstrip("/"), totp_secret)
     except ValueError as exc:
         raise NotConfigured(f"The connection {name}: {exc}") from None
     return Connection(name, "kraken", credentials)

@@ -10,6 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from connectors.errors import (
+    BOUNDED,
     GRAIN,
     UNREACHABLE,
     AuthRequired,
@@ -118,12 +119,17 @@ def nothing_there(kind: str, code: str | None) -> bool:
 
 
 def distrusts_export(error: ConnectorError) -> bool:
-    """Tell whether the faster way to history turned out to tell something else than the plain one."""
-    return error.code == GRAIN
+    """Tell whether the faster way to history turned out to tell something else than the plain one, or not all of it."""
+    return error.code in (GRAIN, BOUNDED)
 
 
 def ends_sync(error: ConnectorError, in_a_row: int) -> bool:
-    """Tell whether the other windows must wait: at once for what concerns them all, else after troubles in a row."""
+    """Tell whether the other windows must wait: at once for what concerns them all, else after troubles in a row.
+
+    What a bounded key may not read is no reason not to ask for what it may.
+    """
+    if error.code == BOUNDED:
+        return False
     concerns_all = error.code == UNREACHABLE or not isinstance(error, Transient | ContractViolation)
     return concerns_all or in_a_row >= MOST_TROUBLES_IN_A_ROW
 

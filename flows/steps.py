@@ -19,7 +19,7 @@ from connectors.connector import Connector, Reply
 from connectors.contract import LEDGER, Normalized
 from connectors.errors import ConnectorError, ContractViolation
 from connectors.registry import connector
-from flows import policy
+from flows import policy, waiting
 from flows.locks import alone
 from flows.talk import OK, verdict_of
 from warehouse import db, landing, publish, rebuild
@@ -54,17 +54,13 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
     first, last = rows[0].row, rows[-1].row
     broker = connector(first["connector"])
     context = context_of(con, home, broker, last["answered_at"])
+    replies = _replies(_believed(exchanges, broker, verdict), header) if not header.get("is_check") else []
     if said is None:
-        stands = verdict in (OK, INTERRUPTED) or (
-            broker.each_reply_stands and not verdict.startswith(ContractViolation.__name__)
-        )
-        unproved = frozenset() if verdict == OK else broker.compared_endpoints
-        believed = [row for row in exchanges if row.row["endpoint"] not in unproved]
-        whole = believed if stands and not header.get("is_check") else []
         try:
-            said = broker.normalize([*context, *_replies(whole, header)])
+            said = broker.normalize([*context, *replies])
         except ConnectorError as exc:
-            said, error, verdict = Normalized.union([]), exc, verdict_of(exc)
+            said, replies, error, verdict = Normalized.union([]), [], exc, verdict_of(exc)
+    said, released = waiting.explained(con, home, broker, said, replies, context)
     said = _with_fills_of_late_legs(con, broker, said, context)
     batch = Batch(
         reports=said.reports,
@@ -74,6 +70,7 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         drift=said.drift,
         exchanges=landing.exchanges_frame(rows),
         ledger=said.ledger,
+        released=released,
     )
     run = Run(
         run_id=first["run_id"],
@@ -92,6 +89,15 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         beyond_reach=broker.beyond_reach,
     )
     return Settled(load(con, batch, run), error)
+
+
+def _believed(exchanges: list[Landed], broker: Connector, verdict: str) -> list[Landed]:
+    """Leave out what a conversation that failed does not vouch for."""
+    stands = verdict in (OK, INTERRUPTED) or (
+        broker.each_reply_stands and not verdict.startswith(ContractViolation.__name__)
+    )
+    unproved = frozenset() if verdict == OK else broker.compared_endpoints
+    return [row for row in exchanges if stands and row.row["endpoint"] not in unproved]
 
 
 def _replies(exchanges: list[Landed], header: dict[str, Any]) -> list[Reply]:

@@ -31,6 +31,7 @@ from warehouse.connections import KnownState
 from warehouse.coverage import Asked
 
 MOST_NEWS = 20  # executions on the page of a run
+KNOWN_ENOUGH = 3  # executions that a key is asked for that has not synced yet
 NAMES_LAST = timedelta(days=1)  # how long a listing of instruments is good for
 
 
@@ -68,7 +69,7 @@ def sync(where: Path, connection: Connection, planned: Planner, *, insists: bool
             plan = planned(con, connection, timing.utc_now())
         if before and _has_nothing_to_tell(connection, before, plan):
             return _still_so(connection.name, before)
-        unready = check_session(where, connection)
+        unready = check_session(where, connection) or _stranger(where, connection, before)
         if unready is not None:
             plan = replace(plan, questions=())
         errors, loaded = _bring(where, connection, plan) if unready is None else ([unready], 0)
@@ -137,6 +138,19 @@ def check_session(where: Path, connection: Connection, about: About = About.SESS
     state = tasks.check_session(where, connection.name, str(flow_run.id), str(flow_run.flow_name), about)
     fetched: talk.Fetched = state.result()
     return fetched.error
+
+
+def _stranger(where: Path, connection: Connection, before: KnownState | None) -> ConnectorError | None:
+    """Ask a key that has not synced yet for what those before it have told; gives why it is not of the same account."""
+    broker = connector(connection.kind)
+    is_proved = before is not None and before.key == connection.key and before.state == State.ACTIVE
+    if broker.recognise is None or before is None or is_proved:
+        return None
+    with db.writer(where) as con:
+        told = states.newest_told(con, connection.name, connection.account, broker.channels[0], KNOWN_ENOUGH)
+    if not told:
+        return None
+    return tasks.recognise(where, connection.name, told, str(flow_run.id), str(flow_run.flow_name)).error
 
 
 def _record(

@@ -65,7 +65,14 @@ class Contracts:
     ids: tuple[str, ...]
 
 
-Topic = Question | Contracts | About
+@dataclass(frozen=True, slots=True)
+class Executions:
+    """Executions that the login should know, by the broker's ids of them."""
+
+    ids: tuple[str, ...]
+
+
+Topic = Question | Contracts | Executions | About
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,8 @@ def _conversation(  # noqa: PLR0911  (a topic each)
             return broker.backfill(credentials, window, recent)
         case Contracts(ids=ids) if broker.describe is not None:
             return broker.describe(credentials, ids)
+        case Executions(ids=ids) if broker.recognise is not None:
+            return broker.recognise(credentials, ids, recent)
         case About.NAMES if broker.reference is not None:
             return broker.reference(credentials, recent)
         case About.SESSION if broker.preflight is not None:

@@ -107,6 +107,17 @@ def describe(home: Path, connection: str, instruments: list[str], run_id: str, f
     )
 
 
+@task(task_run_name="recognise {connection}", cache_policy=NO_CACHE, persist_result=False)
+def recognise(home: Path, connection: str, executions: list[str], run_id: str, flow: str) -> talk.Fetched:
+    """Ask whether a new key knows what the one before it has told, and land the answer."""
+    asked = every_connection([connection])[0]
+    fetched = talk.fetch(
+        home, asked.kind, asked.name, asked.credentials, talk.Executions(tuple(executions)), run_id, flow=flow
+    )
+    steps.load_conversation(home, fetched.conversation_id)
+    return fetched
+
+
 def _landed(home: Path, fetched: talk.Fetched) -> talk.Fetched:
     """Load what a conversation landed before its error is raised."""
     if fetched.error is not None:

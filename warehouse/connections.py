@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -39,6 +40,29 @@ class Totals:
     revised: int = 0
     cancelled: int = 0
     rejected: int = 0
+
+
+def newest_told(
+    con: duckdb.DuckDBPyConnection, connection: str, account: str | None, sources: Collection[str], most: int
+) -> list[str]:
+    """Name the newest executions of an account that these channels have told a connection."""
+    rows = con.execute(
+        """
+        select execution_rows.exec_id
+        from execution_rows
+        inner join exchanges using (exchange_id)
+        where exchanges.connection = ?
+            and execution_rows.account is not distinct from ?
+            and execution_rows.source in (select unnest(?))
+            and execution_rows.exec_id is not null
+        order by
+            execution_rows.transact_time desc nulls last,
+            execution_rows.exec_id
+        limit ?
+        """,
+        [connection, account, sorted(sources), most],
+    ).fetchall()
+    return [exec_id for (exec_id,) in rows]
 
 
 def record_state(

@@ -21,6 +21,8 @@ TOLD = ", ".join(column for column in PUBLIC if column not in ("exchange_id", "r
 DIFFERING = f"select count(*) from (select {TOLD} from new_rows except select {TOLD} from old_rows)"  # noqa: S608  (names of ours)
 BATCH_ROWS = 12_500
 POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 4 order by key_worth desc"
+PLACE = {"exchange_id": pl.String, "raw_row": pl.Int32}
+SAME_DAYS, ANY_DAY = 2, 10_000  # before and after the legs of an execution that come now
 NO_ID = 1  # the key of a row that prints no id
 MOST_ROUNDS = 1000  # of label propagation; a family of n rows needs at most n
 
@@ -36,6 +38,9 @@ class Batch:
     drift: pl.DataFrame
     exchanges: pl.DataFrame  # landed exchanges without bodies: the columns of the table
     ledger: pl.DataFrame = field(default_factory=pl.DataFrame)
+    released: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema=PLACE)
+    )  # places of rows in quarantine no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +266,11 @@ def _merge_entries(con: duckdb.DuckDBPyConnection, entries: pl.DataFrame) -> int
 
 
 def stored_legs(con: duckdb.DuckDBPyConnection, legs: pl.DataFrame) -> pl.DataFrame:
-    """Give the stored ledger entries that belong to the same executions as these; some of theirs may have come earlier."""
+    """Give the stored ledger entries that belong to the same executions as these; some of theirs may have come earlier.
+
+    Most are of the same days. Of an execution that these tell one asset of, the other may be of any day.
+    """
+    is_lone = bool((legs.group_by("account", "exec_id").agg(pl.col("asset").n_unique())["asset"] == 1).any())
     con.execute(_sql("00_macros"))
     con.register("incoming_legs", legs.select("broker", "account", "exec_id", "book_date"))
     found: pl.DataFrame = con.execute(
@@ -269,9 +278,10 @@ def stored_legs(con: duckdb.DuckDBPyConnection, legs: pl.DataFrame) -> pl.DataFr
         select ledger_entries.* exclude (entry_hash, exec_hash, first_seen_at), first_seen_at as answered_at
         from ledger_entries
         where exec_hash in (select link(broker, account, exec_id) from incoming_legs)
-            and book_date >= (select min(book_date) - 2 from incoming_legs)
-            and book_date <= (select max(book_date) + 2 from incoming_legs)
-        """
+            and book_date >= (select min(book_date) - $days::integer from incoming_legs)
+            and book_date <= (select max(book_date) + $days::integer from incoming_legs)
+        """,
+        {"days": ANY_DAY if is_lone else SAME_DAYS},
     ).pl()
     con.unregister("incoming_legs")
     return found
@@ -371,10 +381,11 @@ def _merge_quarantine(con: duckdb.DuckDBPyConnection, batch: Batch) -> int:
     """Keep rejected rows, those of the same bytes once; gives how many are new."""
     con.register("incoming", batch.quarantine)
     con.register("landed", batch.exchanges.select("exchange_id", "body_sha256"))
-    before = _scalar(con, "select count(*) from quarantine")
+    con.register("released", batch.released)
+    before = _scalar(con, "select count(*) from quarantine anti join released using (exchange_id, raw_row)")
     con.execute(_sql("21_quarantine"))
-    con.unregister("incoming")
-    con.unregister("landed")
+    for name in ("incoming", "landed", "released"):
+        con.unregister(name)
     return _scalar(con, "select count(*) from quarantine") - before
 
 

@@ -118,7 +118,7 @@ def _signed(
 ) -> Request:
     """Make a request as it is landed and shown; given a nonce, `signed` makes of it what goes over the wire."""
 
-    def as_sent(nonce: int) -> Request:
+    def as_sent(nonce: int, _moment: float) -> Request:
         said = {
             "oauth_consumer_key": consumer.consumer_key,
             "oauth_nonce": f"{nonce:x}",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from math import floor
 from types import MappingProxyType
 from typing import TypeVar
 
-from connectors.errors import UNREACHABLE, RateLimited, Rejected, Transient
-from connectors.kraken import endpoints, replies
+from connectors.errors import UNREACHABLE, AuthRequired, RateLimited, Rejected, Transient
+from connectors.kraken import endpoints, replies, totp
 from connectors.kraken.budget import Budget, cost_of
 from connectors.kraken.endpoints import Credentials
 from connectors.wire import Call, Conversation, Exchanging, Pause, Progress, Request, Response, Window, ask
@@ -33,6 +33,7 @@ class Caller:
     budget: Budget
     now: float  # seconds since 1970 by our clock, as of the last answer
     ahead: float  # by how many seconds Kraken's clock is ahead of ours
+    takes_codes_once: bool = False  # whether each request needs a one-time code that no other has used
 
     def seconds(self, window: Window) -> tuple[int, int]:
         """Give a window as Kraken's `(start, end]` in whole seconds, ending with this one at the latest.
@@ -70,11 +71,26 @@ class Caller:
                 yield from self.pause(seconds, "Kraken asks for fewer requests")
 
     def once(self, request: Request, reader: Callable[[Response, str], Answer]) -> Exchanging[Answer]:
-        """Ask and read, inside the budget; any trouble is raised."""
+        """Ask and read, inside the budget; any trouble is raised, unless it may be that of a one-time code: that is tried anew."""
+        try:
+            return reader((yield from self._in_turn(request)), request.endpoint)
+        except AuthRequired as refusal:
+            may_be_the_code = bool(self.credentials.totp_secret) and refusal.code == replies.BAD_SIGNATURE
+            if self.takes_codes_once or not may_be_the_code:
+                raise
+        self.takes_codes_once = True
+        return reader((yield from self._in_turn(request)), request.endpoint)
+
+    def _in_turn(self, request: Request) -> Exchanging[Response]:
         yield from self.pause(self.budget.at(self.now).wait_for(cost_of(request.endpoint)), "Kraken's rate counter")
-        return reader((yield from self._ask(request)), request.endpoint)
+        if self.takes_codes_once:
+            yield from self.pause(totp.seconds_left(self.now + self.ahead), "the next one-time code")
+        return (yield from self._ask(request))
 
     def _ask(self, request: Request) -> Exchanging[Response]:
+        signed = request.signed
+        if signed is not None:  # by Kraken's clock
+            request = replace(request, signed=lambda nonce, moment: signed(nonce, moment + self.ahead))
         try:
             response = yield from ask(request)
             self.now = max(self.now, response.answered_at.timestamp())

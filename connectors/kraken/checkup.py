@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import datetime
 
 from connectors.checkup import Finding, Level
+from connectors.kraken.bounds import SETTINGS, day_of, span_of
 from connectors.kraken.replies import KeyInfo
 
 NEEDED = frozenset({"query-closed-trades", "query-ledger", "export-data"})
 READ_ONLY = frozenset({"query-funds", "query-open-trades", "create-ws-token"})  # not needed, but no harm
 WARNED_DAYS = 30
-SETTINGS = "in Kraken's settings under Connections & API"
 UNTOLD = Finding(
     Level.NOTE,
     "Kraken did not tell what the key may do; whether it may trade or withdraw cannot be seen without trying, which is not done",
@@ -34,16 +34,10 @@ def of_key(info: KeyInfo, now: datetime) -> Iterator[Finding]:
     if reading:
         yield Finding(Level.NOTE, f"the key may also do what a sync does not need: {', '.join(reading)}")
     if info.reads_since or info.reads_until:
-        spans = [f"from {_day(info.reads_since)} on"] if info.reads_since else []
-        spans += [f"until {_day(info.reads_until)}"] if info.reads_until else []
         yield Finding(
-            Level.LOOK, f"the key reads only {' and '.join(spans)}", f"Take away the bounds of its queries {SETTINGS}."
+            Level.LOOK, f"the key reads only {span_of(info)}", f"Take away the bounds of its queries {SETTINGS}."
         )
     if info.valid_until:
-        ends = _day(info.valid_until)
+        ends = day_of(info.valid_until)
         level = Level.LOOK if (ends - now.date()).days <= WARNED_DAYS else Level.OK
         yield Finding(level, f"the key expires on {ends}", "Create another in time." if level is Level.LOOK else "")
-
-
-def _day(moment: int) -> date:
-    return datetime.fromtimestamp(moment, UTC).date()

@@ -15,6 +15,7 @@ from connectors.checkup import Checkup, Finding, Level, of_clocks, of_error
 from connectors.errors import GRAIN, ContractViolation, Rejected, Transient
 from connectors.kraken import checkup, endpoints, exports, replies
 from connectors.kraken.asking import PAGE, Caller, calling, met
+from connectors.kraken.bounds import is_bounded, readable
 from connectors.kraken.endpoints import TOKENISED, Credentials
 from connectors.wire import Call, Conversation, Exchanging, Pause, Request, Response, Window
 
@@ -64,16 +65,21 @@ def reference(credentials: Credentials, recent: Sequence[Call] = ()) -> Conversa
 def pages(credentials: Credentials, window: Window, recent: Sequence[Call] = ()) -> Conversation:
     """Fetch the trades and ledger entries of one window page by page; each walk ends when its rows add up."""
     caller = yield from calling(credentials, recent)
-    start, end = caller.seconds(window)
-    listed = yield from _walk(caller, endpoints.trades_history, start, end)
-    booked = yield from _walk(caller, endpoints.ledgers, start, end)
+    part = yield from readable(caller, *caller.seconds(window))
+    listed = yield from _walk(caller, endpoints.trades_history, part.start, part.end)
+    booked = yield from _walk(caller, endpoints.ledgers, part.start, part.end)
     yield from _confirm(caller, booked - listed)
+    if part.refusal is not None:
+        raise part.refusal
 
 
 def export(credentials: Credentials, window: Window, recent: Sequence[Call] = ()) -> Conversation:
     """Order the reports of one window, fetch them when they are made, and compare them with the newest pages."""
     caller = yield from calling(credentials, recent)
-    start, end = caller.seconds(window)
+    part = yield from readable(caller, *caller.seconds(window))
+    if part.refusal is not None:  # a report is believed as a whole
+        raise part.refusal
+    start, end = part.start, part.end
     ordered_at = caller.now + caller.ahead
     orders = []
     for report in REPORTS:
@@ -94,6 +100,30 @@ def export(credentials: Credentials, window: Window, recent: Sequence[Call] = ()
             "Kraken's export of ledger entries names trades that its export of trades lacks.",
             code=GRAIN,
             remedy=BY_PAGES,
+        )
+
+
+def recognise(credentials: Credentials, txids: Sequence[str], recent: Sequence[Call] = ()) -> Conversation:
+    """Look trades up one by one until Kraken knows one with this key. Raises `Rejected` where it knows none of them.
+
+    What a key with bounded queries does not know says nothing.
+    """
+    caller = yield from calling(credentials, recent)
+    for txid in txids:
+        try:
+            found = yield from caller.read(endpoints.query_trades(credentials, (txid,)), replies.read_trades)
+        except Rejected as refusal:
+            if not replies.is_about_the_question(refusal):
+                raise
+            continue
+        if txid in found:
+            return
+    if txids and not (yield from is_bounded(caller)):
+        raise Rejected(
+            f"The key does not know trades that the one before it has told, such as {txids[0]}: it is another account's.",
+            code=replies.STRANGER,
+            remedy="Give the other account a name of its own (the field Account, FILLHOUSE_KRAKEN_ACCOUNT), or use a key of the "
+            f"account {credentials.account}.",
         )
 
 

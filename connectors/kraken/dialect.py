@@ -30,6 +30,7 @@ LEDGER_TYPES = frozenset(
 TRADES_AND_PURCHASES = ("trade", "spend", "receive")  # only these can be the two legs of a fill
 EXCHANGES = (*TRADES_AND_PURCHASES, "conversion")  # what swaps one asset for another, whether or not it is a fill
 MARGIN_TYPES = ("margin", "margin trade", "settled")  # about an execution, but money moves by fees and profit only
+ABOUT_EXECUTIONS = (*EXCHANGES, *MARGIN_TYPES)
 ABOUT_TRADES = ("trade", *MARGIN_TYPES)  # entries whose reference is the id of a trade
 TRADE_ID = "T[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}"
 FEE_CREDITS = "KFEE"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import urlencode, urlsplit
 
+from connectors.kraken import totp
 from connectors.wire import Request
 
 BASE_URL = "https://api.kraken.com"
@@ -36,10 +37,11 @@ class Credentials:
 
     api_key: str = field(repr=False)
     api_secret: str = field(repr=False)
-    otp: str = field(default="", repr=False)  # the key's own second factor, where it has a static one
+    otp: str = field(default="", repr=False)  # the key's own second factor, where that is a password
     tier: Tier = Tier.STARTER
     account: str = "main"  # Kraken names none
     base_url: str = BASE_URL
+    totp_secret: str = field(default="", repr=False)  # and where it is an authenticator app
 
     def __post_init__(self) -> None:
         try:
@@ -47,6 +49,16 @@ class Credentials:
         except binascii.Error:
             message = "The API secret is not whole: Kraken's are base64, 88 characters that end in '=='."
             raise ValueError(message) from None
+        if self.totp_secret:
+            totp.key_of(self.totp_secret)
+        if self.otp and self.totp_secret:
+            message = "The key has one second factor: a password or an authenticator app, not both."
+            raise ValueError(message)
+
+    def second_factor(self, moment: float) -> dict[str, str]:
+        """Give what a request shows besides key and signature, by Kraken's clock (seconds since 1970)."""
+        otp = totp.code_at(self.totp_secret, moment) if self.totp_secret else self.otp
+        return {"otp": otp} if otp else {}
 
 
 def pace_key(credentials: Credentials) -> str:
@@ -137,7 +149,7 @@ def _public(credentials: Credentials, method: str, options: Mapping[str, str]) -
 
 
 def _private(credentials: Credentials, method: str, options: Mapping[str, str]) -> Request:
-    """Make a private request as it is landed and shown; `signed` makes of it, given a nonce, what goes over the wire."""
+    """Make a private request as it is landed and shown; `signed` makes of it what goes over the wire, given nonce and moment."""
     request = Request(
         endpoint=method,
         method="POST",
@@ -146,9 +158,8 @@ def _private(credentials: Credentials, method: str, options: Mapping[str, str]) 
         headers={"User-Agent": USER_AGENT},
     )
 
-    def signed(nonce: int) -> Request:
-        otp = {"otp": credentials.otp} if credentials.otp else {}
-        body = urlencode({"nonce": str(nonce), **options, **otp}).encode()
+    def signed(nonce: int, moment: float) -> Request:
+        body = urlencode({"nonce": str(nonce), **options, **credentials.second_factor(moment)}).encode()
         return replace(
             request,
             params={},

@@ -11,6 +11,7 @@ from connectors.kraken.names import Names
 NUMBERS = ["amount", "fee", "balance"]
 NOTHING = pl.lit(0, MONEY)
 OF_ONE = ["account", "exec_id"]
+SAME_TO_ONE_IN = 1000  # a volume and what was booked of it
 
 
 def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -51,7 +52,7 @@ def entries_of(text: pl.DataFrame, names: Names) -> tuple[pl.DataFrame, pl.DataF
         fee_digits=pl.max_horizontal(
             "printed", fee_asset.replace_strict(booked_to, default=None, return_dtype=pl.UInt32)
         ),
-        fee_kind=pl.when(kind.is_in(dialect.EXCHANGES) & (pl.col("asset_name") == dialect.FEE_CREDITS))
+        fee_kind=pl.when(kind.is_in(dialect.ABOUT_EXECUTIONS) & (pl.col("asset_name") == dialect.FEE_CREDITS))
         .then(pl.lit("credit"))
         .when(kind.is_in(dialect.MARGIN_TYPES))
         .then(pl.lit("margin"))
@@ -106,11 +107,7 @@ def fills_of(entries: pl.DataFrame, names: Names) -> pl.DataFrame:
 
     Gives the columns of `contract.REPORT` that the ledger tells. It tells no price, so that is null.
     """
-    legs = entries.filter(
-        pl.col("exec_id").is_not_null(),
-        pl.col("entry_type").is_in(dialect.TRADES_AND_PURCHASES),
-        pl.col("status") == "booked",
-    )
+    legs = _legs(entries)
     market = pl.concat_str("base", pl.lit("/"), "quote")
     return (
         _legs_in_market(legs, names)
@@ -138,9 +135,43 @@ def fills_of(entries: pl.DataFrame, names: Names) -> pl.DataFrame:
     )
 
 
-def _legs_in_market(legs: pl.DataFrame, names: Names) -> pl.DataFrame:
-    """Net each reference by asset, keep those of two assets, one in and one out, and say which asset is the base."""
-    net = (
+def markets_told(trades: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
+    """Tell which market trades (`account`, `txid`, `vol`) were on by what moved in each: the base by the trade's volume.
+
+    Gives `account`, `txid`, `base`, `quote`. A trade that moved as much of one asset as of the other is not told.
+    """
+    volumes = read_decimals(
+        trades.select("account", "vol", exec_id="txid", reading_fault=pl.lit(None, pl.String)), ["vol"]
+    )
+    first, second = ((pl.col("amount").list.get(place).abs() - pl.col("vol")).abs() for place in (0, 1))
+    base = pl.when(first < second).then(0).when(second < first).then(1)
+    return (
+        _swapped(_legs(entries))
+        .join(volumes, on=OF_ONE)
+        .filter(pl.min_horizontal(first, second) * SAME_TO_ONE_IN <= pl.col("vol"))
+        .with_columns(place=base)
+        .drop_nulls("place")
+        .select(
+            "account",
+            txid="exec_id",
+            base=pl.col("asset").list.get("place"),
+            quote=pl.col("asset").list.get(1 - pl.col("place")),
+        )
+    )
+
+
+def _legs(entries: pl.DataFrame) -> pl.DataFrame:
+    """Leave those entries that can be the legs of a fill."""
+    return entries.filter(
+        pl.col("exec_id").is_not_null(),
+        pl.col("entry_type").is_in(dialect.TRADES_AND_PURCHASES),
+        pl.col("status") == "booked",
+    )
+
+
+def _swapped(legs: pl.DataFrame) -> pl.DataFrame:
+    """Net each reference by asset, and keep those of two assets, one in and one out."""
+    return (
         legs.filter(pl.col("fee_kind") != "credit")
         .group_by(*OF_ONE, "asset", maintain_order=True)
         .agg(pl.col("amount").sum())
@@ -150,6 +181,11 @@ def _legs_in_market(legs: pl.DataFrame, names: Names) -> pl.DataFrame:
         .agg("asset", "amount")
         .filter(pl.col("asset").list.len() == 2, pl.col("amount").list.min() < 0, pl.col("amount").list.max() > 0)  # noqa: PLR2004
     )
+
+
+def _legs_in_market(legs: pl.DataFrame, names: Names) -> pl.DataFrame:
+    """Say of each reference that swaps two assets which one is the base."""
+    net = _swapped(legs)
     first, second = pl.col("asset").list.get(0, null_on_oob=True), pl.col("asset").list.get(1, null_on_oob=True)
     pairs = net.select(first=first, second=second).unique().iter_rows()
     bases = pl.DataFrame(
@@ -172,9 +208,10 @@ def _legs_in_market(legs: pl.DataFrame, names: Names) -> pl.DataFrame:
 
 
 def _references(legs: pl.DataFrame) -> pl.DataFrame:
-    """Say when each reference was booked, and which landed row tells of it first."""
+    """Say when each reference was first booked, and which landed row tells that."""
     return (
-        legs.group_by(OF_ONE, maintain_order=True)
+        legs.sort("entry_time", "entry_id", nulls_last=True)
+        .group_by(OF_ONE, maintain_order=True)
         .agg(
             pl.col("entry_time", "entry_time_raw", "exchange_id", "raw_row", "broker_clock", "answered_at").first(),
             is_trade=(pl.col("entry_type") == "trade").any(),

@@ -14,7 +14,8 @@ from typing import Any
 
 from connectors.kraken.dialect import FIAT, FIRST_ASSETS, FIRST_PARTNERS, OTHER_NAMES, QUOTES
 
-VARIANT = re.compile(r"^(?P<asset>.+?)\.(?:S|M|F|B|P|HOLD)$")  # staked, rewards, on hold: the same asset for a trader
+# Staked, rewards, on hold, a tokenised stock (whose own name ends in x): the same asset for a trader.
+VARIANT = re.compile(r"^(?P<asset>.+?)(?:\.(?:S|M|F|B|P|HOLD)|(?<=x)\.T)$")
 BOOKED_MONEY = {"JPY": 2, "KRW": 2}
 BONDED = re.compile(r"^(?P<asset>[A-Z]+?)(?P<days>\d+)$")  # GRT28.S is bonded for 28 days
 
@@ -92,8 +93,13 @@ class Names:
             if base != name and (base in FIRST_ASSETS or base in FIRST_PARTNERS):
                 return Pair(self.asset(base), self.asset(first))
         ends = [quote for quote in QUOTES if name.endswith(quote) and name != quote]
+        if len(ends) > 1:  # HAPPYUSD is HAPPY in USD or HAP in PYUSD, unless one of them is an asset
+            ends = [quote for quote in ends if self._is_known(name.removesuffix(quote))]
         quote = max(ends, key=len, default="")
         return Pair(self.asset(name.removesuffix(quote)), self.asset(quote)) if quote else None
+
+    def _is_known(self, asset: str) -> bool:
+        return any(asset in known for known in (self.assets, FIRST_ASSETS, OTHER_NAMES, QUOTES)) or asset.endswith("x")
 
     def market_of(self, one: str, other: str) -> Pair:
         """Say which of two assets is priced in the other: as Kraken lists them, else by custom."""

@@ -39,9 +39,10 @@ def normalize(replies: Sequence[Reply]) -> Normalized:
     booked_in = [answer for answer in answers if answer.endpoint in LEDGER_REPLIES]
     trades, printed = read_rows(told, TRADE_TEXT)
     entries, entry_attributes = read_rows(booked_in, LEDGER_TEXT)
-    trades = _named(trades.filter(pl.col("txid").is_first_distinct() | pl.col("txid").is_null()), names)
-    reports, quarantine = check(_reports(trades))
     booked, unreadable = ledger.entries_of(entries, names)
+    trades = _each_telling_once(trades)
+    trades = _named(trades, names, lambda: _entries_known(replies, booked, names))
+    reports, quarantine = check(_reports(trades))
     bought = ledger.fills_of(booked, names)
     known = reports.select(ledger.OF_ONE).unique()
     purchases, odd = check(_with_all_columns(bought.join(known, on=ledger.OF_ONE, how="anti")))
@@ -80,8 +81,26 @@ def _learned(listings: tuple[tuple[str, bytes], ...]) -> Names:
     )
 
 
-def _named(trades: pl.DataFrame, names: Names) -> pl.DataFrame:
-    """Read numbers and times, and say which market each trade was on."""
+def _each_telling_once(trades: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what is told again in the same words; where the words differ, the load decides, as between two replies."""
+    is_first = pl.col("txid").is_first_distinct() | pl.col("txid").is_null()
+    again = trades.filter(~is_first)
+    if again.is_empty():
+        return trades
+    words = pl.struct("source", *TRADE_TEXT)
+    told_otherwise = trades.filter(pl.col("txid").is_in(again["txid"].implode())).filter(words.is_first_distinct())
+    return pl.concat([trades.filter(is_first), told_otherwise.filter(pl.col("txid").cum_count().over("txid") > 1)])
+
+
+def _entries_known(replies: Sequence[Reply], booked: pl.DataFrame, names: Names) -> pl.DataFrame:
+    """Give the ledger entries of these replies, and of those that are here to explain them."""
+    earlier = answers_in([reply for reply in replies if reply.is_context])
+    text, _ = read_rows([answer for answer in earlier if answer.endpoint in LEDGER_REPLIES], LEDGER_TEXT)
+    return pl.concat([booked, ledger.entries_of(text, names)[0]])
+
+
+def _named(trades: pl.DataFrame, names: Names, entries: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    """Read numbers and times, and say which market each trade was on; where no name tells, the ledger's entries may."""
     markets = {name: names.pair(name) for name in trades.get_column("pair").drop_nulls().unique().to_list()}
     parts: dict[str, Callable[[Any], str]] = {
         "base": lambda pair: pair.base,
@@ -94,8 +113,18 @@ def _named(trades: pl.DataFrame, names: Names) -> pl.DataFrame:
         )
         for part, give in parts.items()
     }
-    frame = read_decimals(trades.with_columns(**told, reading_fault=NO_TEXT), NUMBERS)
+    named = trades.with_columns(**told, reading_fault=NO_TEXT)
+    if None in markets.values():
+        named = _by_ledger(named, ledger.markets_told(named.filter(pl.col("market").is_null()), entries()))
+    frame = read_decimals(named, NUMBERS)
     return clock.read_times(frame, "time")
+
+
+def _by_ledger(trades: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Name the markets that the ledger tells of (`account`, `txid`, `base`, `quote`)."""
+    market = pl.concat_str("base", pl.lit("/"), "quote")
+    named = trades.join(told.with_columns(market=market), on=["account", "txid"], how="left", maintain_order="left")
+    return named.with_columns(pl.coalesce(part, f"{part}_right").alias(part) for part in ("base", "quote", "market"))
 
 
 def _reports(trades: pl.DataFrame) -> pl.DataFrame:

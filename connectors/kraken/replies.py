@@ -19,6 +19,8 @@ from connectors.wire import Response
 TOO_MANY = "EAPI:Rate limit exceeded"
 THROTTLED = "EService:Throttled"
 BAD_NONCE = "EAPI:Invalid nonce"
+BAD_SIGNATURE = "EAPI:Invalid signature"
+STRANGER = "stranger"  # ours: the key is of another account than the one before it
 LOCKED_OUT = "EGeneral:Temporary lockout"
 
 NEW_KEY = (
@@ -58,7 +60,11 @@ ERRORS: Mapping[str, tuple[type[ConnectorError], str, str]] = MappingProxyType(
         "EDatabase:Internal error": (Transient, "Kraken has an internal error", ""),
         BAD_NONCE: (Transient, "Kraken refuses the nonce of this key", OTHER_PROGRAM),
         "EAPI:Invalid key": (AuthRequired, "Kraken does not know this API key", NEW_KEY),
-        "EAPI:Invalid signature": (AuthRequired, "The secret does not belong to this API key", NEW_KEY),
+        BAD_SIGNATURE: (
+            AuthRequired,
+            "The secret does not belong to this API key, or its second factor is missing or wrong",
+            f"Where the key has a second factor, store that too. {NEW_KEY}",
+        ),
         "EAPI:Feature disabled": (Rejected, "Kraken has switched this off for the key", ""),
         "EGeneral:Permission denied": (Rejected, "The API key lacks a permission", ""),
         "EAccount:Invalid permissions": (Rejected, "The account lacks a permission", ""),
@@ -214,6 +220,14 @@ def trades_named(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Give the ids of the trades that ledger entries are about."""
     about = (str(entry.get("refid")) for entry in entries if str(entry.get("type")).lower() in ABOUT_TRADES)
     return frozenset(ref_id for ref_id in about if re.fullmatch(TRADE_ID, ref_id))
+
+
+def read_trades(response: Response, endpoint: str) -> frozenset[str]:
+    """Read which of the trades that were asked for Kraken tells."""
+    result = result_of(response, endpoint)
+    if not isinstance(result, dict):
+        raise ContractViolation(f"Kraken's answer to {endpoint} holds no rows.")
+    return frozenset(result)
 
 
 def read_time(response: Response) -> float:

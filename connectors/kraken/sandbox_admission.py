@@ -8,7 +8,8 @@ The rules, in the order they are looked at; each refusal is an `E...` string ins
 - signature not that of the very bytes sent: `EAPI:Invalid signature`
 - nonce not above the highest so far of this key, less its nonce window, or seen before: `EAPI:Invalid nonce`;
   a forged request uses up no nonce, any other refusal that follows does
-- one-time password wrong or absent where the key demands one: `EAPI:Invalid signature` (so clients report it; undocumented)
+- password wrong or absent where the key demands one: `EAPI:Invalid signature` (so Kraken's support says); of an authenticator app
+  the code of this half minute serves, or a neighbour's, again and again unless the key takes each once (undocumented)
 - counter of the key: its decay since the last call is taken off, the call's cost put on, and what is above the tier's
   maximum is refused: `EAPI:Rate limit exceeded`. **The refused call costs as much as a served one**, so hammering never
   ends (undocumented; the harsher reading was chosen). The counter falls evenly, not in steps.
@@ -21,7 +22,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from base64 import b64decode, b64encode
+import struct
+from base64 import b32decode, b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,6 +67,8 @@ class Key:
     permissions: frozenset[str] = PERMISSIONS
     nonce_window: int = 0
     otp: str = ""
+    totp_secret: str = ""
+    takes_codes_once: bool = False
     valid_until: int = 0
     query_from: int = 0
     query_to: int = 0
@@ -120,6 +124,7 @@ class Admission:
     _recent_nonces: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     _strikes: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     _locked_until: dict[str, datetime] = field(default_factory=dict)
+    _used_codes: set[tuple[str, int]] = field(default_factory=set)
 
     def admit(self, shown: Credentials, cost: int, permissions: frozenset[str], now: datetime) -> None:
         """Let a request in, or raise `Refused` with the first rule that it breaks."""
@@ -130,6 +135,8 @@ class Admission:
         self._use_nonce(shown.key, key.nonce_window, nonce)
         if key.otp and not hmac.compare_digest(key.otp, shown.otp):
             raise Refused("EAPI:Invalid signature")
+        if key.totp_secret:
+            self._use_code(shown.key, key, shown.otp, int(now.timestamp()) // 30)
         if not self.counters[shown.key].charge(cost, TIERS[key.tier], now):
             raise Refused("EAPI:Rate limit exceeded")
         if not permissions <= key.permissions:
@@ -159,9 +166,17 @@ class Admission:
         self._highest_nonce[name] = highest = max(highest, nonce)
         self._recent_nonces[name] = {used for used in recent if used > highest - window} | {nonce}
 
+    def _use_code(self, name: str, key: Key, code: str, step: int) -> None:
+        for each in (step, step - 1, step + 1):
+            if one_time_code(key.totp_secret, each) == code and (name, each) not in self._used_codes:
+                if key.takes_codes_once:
+                    self._used_codes.add((name, each))
+                return
+        raise Refused("EAPI:Invalid signature")
+
 
 def tell_key(name: str, key: Key, nonce: int, now: datetime) -> dict[str, object]:
-    """Tell of a key what GetApiKeyInfo tells; the bounds are told, not kept."""
+    """Tell of a key what GetApiKeyInfo tells; the bounds are told here and kept by the lists of trades and ledger entries."""
     seconds = str(int(now.timestamp()))
     return {
         "apiKeyName": "sandbox", "apiKey": name, "nonce": str(nonce), "nonceWindow": key.nonce_window,
@@ -175,6 +190,13 @@ def signature(secret: str, path: str, nonce: str, body: bytes) -> str:
     """Sign a request as Kraken's guide says: HMAC-SHA512 over the path and the SHA-256 of nonce and body."""
     digest = hashlib.sha256(nonce.encode() + body).digest()
     return b64encode(hmac.new(b64decode(secret), path.encode() + digest, hashlib.sha512).digest()).decode()
+
+
+def one_time_code(secret: str, step: int) -> str:
+    """Count steps of half a minute since 1970 as RFC 4226 says."""
+    hashed = hmac.new(b32decode(secret), struct.pack(">Q", step), hashlib.sha1).digest()
+    (cut,) = struct.unpack_from(">I", hashed, hashed[19] & 15)
+    return str((cut & 0x7FFFFFFF) % 1_000_000).zfill(6)
 
 
 def _read_nonce(text: str) -> int:

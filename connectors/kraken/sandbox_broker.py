@@ -42,6 +42,8 @@ API_SECRET = "c2FuZGJveCBzZWNyZXQsIHdvcnRoIG5vdGhpbmcsIHNpeHR5LWZvdXIgYnl0ZXMgbG
 TRADES_ONLY_KEY = "fillhouse-sandbox/reader-of-trades"
 OTP_KEY = "fillhouse-sandbox/reader-with-second-factor"
 OTP = "correct-horse"
+TOTP_KEY = "fillhouse-sandbox/reader-with-authenticator-app"
+TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 ACCOUNT = "main"  # Kraken names none; this is what the connection calls it unless told otherwise
 
 TOKEN_EXPIRES = 900
@@ -121,6 +123,7 @@ def own_keys(tier: str = "starter") -> dict[str, Key]:
         API_KEY: Key(API_SECRET, tier),
         TRADES_ONLY_KEY: Key(API_SECRET, tier, frozenset({"trades", "orders"})),
         OTP_KEY: Key(API_SECRET, tier, otp=OTP),
+        TOTP_KEY: Key(API_SECRET, tier, totp_secret=TOTP_SECRET),
     }
 
 
@@ -227,7 +230,7 @@ class KrakenBroker:
             raise Refused(ERRORS[ordered].format(until=until), ordered)
         if asked.method == "GetApiKeyInfo":
             return tell_key(asked.key, self.keys[asked.key], int(params["nonce"]), now)
-        return self._answers[asked.method](params, now)
+        return self._answers[asked.method](_bounded(asked.method, params, self.keys[asked.key]), now)
 
     def _write_down(
         self, asked: Asked, params: Mapping[str, str], now: datetime, error: str | None, fault: str | None
@@ -322,6 +325,18 @@ class KrakenBroker:
     def _let_arrive(self, now: datetime) -> None:
         self._trader.go_on(self._seen_until, now, self.arrivals_per_second)
         self._seen_until = max(self._seen_until, now)
+
+
+def _bounded(method: str, params: Mapping[str, str], key: Key) -> Mapping[str, str]:
+    """Let a list begin and end where its key's queries do (undocumented: what is outside could be refused instead)."""
+    if method not in {"TradesHistory", "Ledgers"} or not (key.query_from or key.query_to):
+        return params
+    start, end = params.get("start") or "0", params.get("end") or str(2**33)
+    return {
+        **params,
+        "start": str(max(int(start), key.query_from - 1)) if start.isdecimal() else start,
+        "end": str(min(int(end), key.query_to or 2**33)) if end.isdecimal() else end,
+    }
 
 
 def _edge_page(fault: str) -> Answer:

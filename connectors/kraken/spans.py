@@ -19,6 +19,7 @@ CHANNELS = {
     "TradesHistory": (dialect.REST, dialect.REST_RANK),
     **dict.fromkeys(LEDGER_REPLIES, (dialect.LEDGER, dialect.LEDGER_RANK)),
 }
+COMPARED = {"TradesHistory": exports.TRADES, "Ledgers": exports.LEDGERS}  # a page, and the report it is compared with
 
 
 def told_in_full(answers: Sequence[Answer], unlisted: pl.DataFrame, unsettled: pl.DataFrame) -> pl.DataFrame:
@@ -28,18 +29,25 @@ def told_in_full(answers: Sequence[Answer], unlisted: pl.DataFrame, unsettled: p
     saved page tells no window, but it may show that there is more than it holds. A trade that had to be asked for by its id
     is one of its window; so is one of those that the ledger names and no answer tells (`account`, `exec_id`,
     `entry_time`), unless Kraken says that it does not know it. Of the ledger a window is told up to the first entry that
-    was `unsettled` (`account`, `entry_time`) when it was asked for, so that it is asked for again; for a week.
+    was `unsettled` (`account`, `entry_time`) when it was asked for, so that it is asked for again; for a week. The page that a
+    report is compared with tells no window of its own.
     """
     asked: dict[tuple[str, ...], list[Answer]] = {}
     for answer in answers:
         if answer.endpoint in (*INSIDE, *EXPORTS):
-            window = (answer.params.get("start", ""), answer.params.get("end", ""))
-            asked.setdefault((answer.endpoint, answer.account, *window), []).append(answer)
+            asked.setdefault((answer.endpoint, *_window(answer)), []).append(answer)
+    for page, report in COMPARED.items():
+        for window in [window for endpoint, *window in asked if endpoint == report]:
+            asked.pop((page, *window), None)
     by_id = [answer for answer in answers if answer.endpoint == "QueryTrades"]
     answered_for = {txid for answer in by_id for txid in answer.params.get("txid", "").split(",")}
     owed = unlisted.filter(~pl.col("exec_id").is_in(answered_for))
     rows = [_row(told, *_counted(told, by_id, owed), unsettled) for told in asked.values()]
     return pl.DataFrame([row for row in rows if row], schema=STATEMENT)
+
+
+def _window(answer: Answer) -> tuple[str, ...]:
+    return answer.account, answer.params.get("start", ""), answer.params.get("end", "")
 
 
 def _counted(told: Sequence[Answer], by_id: Sequence[Answer], owed: pl.DataFrame) -> tuple[int, int | None]:

@@ -186,6 +186,37 @@ def test_a_wrong_key_asks_once_for_a_new_one_and_schedules_leave_it_alone(
     assert exchange.ask(GAPS) == []
 
 
+def test_a_key_of_another_account_brings_nothing_until_the_account_has_a_name_of_its_own(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert exchange.backfill(via="pages").name == "Completed"
+    before = exchange.executions()
+    other = KrakenBroker(trades=40, years=1, seed=11, keys={"another-key": Key(API_SECRET, tier="pro")})
+    with running(other) as address:
+        monkeypatch.setenv("FILLHOUSE_KRAKEN_KEY", "another-key")
+        monkeypatch.setenv("FILLHOUSE_KRAKEN_BASE_URL", address)
+        for _ in range(2):
+            state = exchange.sync()
+            assert (state.name, state.is_failed()) == ("Misconfigured", True)
+            assert "it is another account's" in state.message
+        assert exchange.executions() == before
+        assert {call.method for call in other.log} == {"QueryTrades", "GetApiKeyInfo"}
+        monkeypatch.setenv("FILLHOUSE_KRAKEN_ACCOUNT", "second")
+        assert exchange.backfill(via="pages").name == "Completed"
+        assert len(exchange.ask("select distinct account from fills")) == 2
+
+
+def test_another_key_of_the_same_account_is_recognised(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exchange.backfill(via="pages").name == "Completed"
+    exchange.broker.keys["another-key"] = Key(API_SECRET, tier="pro")
+    monkeypatch.setenv("FILLHOUSE_KRAKEN_KEY", "another-key")
+    assert exchange.sync().name == "Completed"
+    assert exchange.broker.requests["QueryTrades"] == 1
+    assert exchange.sync().name == "Completed"
+    assert exchange.broker.requests["QueryTrades"] == 1
+    assert trades_of(exchange.executions()) == trades_of(exchange.book())
+
+
 def test_a_broker_that_is_away_is_asked_for_one_window_only(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:

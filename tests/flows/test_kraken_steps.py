@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, timedelta
 from decimal import Decimal
 from functools import partial
@@ -9,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from connectors.errors import AuthRequired, RateLimited, Rejected, Transient
+from connectors.errors import BOUNDED, AuthRequired, RateLimited, Rejected, Transient
 from connectors.kraken.budget import CEILINGS, DECAYS, cost_of
 from connectors.kraken.endpoints import Tier
 from connectors.kraken.sandbox import API_KEY, API_SECRET, FAULTS, TRADES_ONLY_KEY
 from connectors.kraken.sandbox_account import Fill
+from connectors.kraken.sandbox_faults import EDGE_STATUS, ERRORS
 from connectors.kraken.sandbox_market import ASSETS
 from connectors.kraken.sandbox_wire import ticks
 from connectors.wire import Window
 from flows.backfill import planner
 from flows.connections import kraken
 from flows.incremental import planned
-from flows.policy import State, state_after
+from flows.policy import State, distrusts_export, ends_sync, state_after
 from flows.sync import Planner
 from flows.talk import Way
 from tests.connectors.kraken.desk import Desk, Execution, desk
@@ -133,12 +135,41 @@ def test_trouble_has_its_consequence_and_the_next_run_recovers(fault: str, tmp_p
         assert type(error) is kind
         assert state_after(error) is state
         if state is State.NEEDS_REAUTH:
-            assert len(at.broker.log) == 1  # several wrong keys in a row lock the account
+            assert (
+                len([call for call in at.broker.log if call.error]) == 1
+            )  # several wrong keys in a row lock the account
         at.broker.faults.clear()
         at.clock.sleep(1000)
         until = at.now
         at.bring(at.everything())
         assert at.executions() == at.book(until)
+
+
+STATES = {
+    State.NEEDS_REAUTH: "invalid_key invalid_signature account_disabled account_unconfirmed auth_failed",
+    State.MISCONFIGURED: """permission_denied invalid_permissions invalid_nonce unknown_pair unknown_asset invalid_arguments
+        invalid_arguments_named unknown_method invalid_request bad_request""",
+    State.RATE_LIMITED: """rate_limit_exceeded throttled throttled_with_blank temporary_lockout auth_rate_limit_exceeded
+        auth_too_many_requests too_many_requests""",
+    State.DEGRADED: """unavailable busy deadline_elapsed internal_error internal_error_with_code database_error cancel_only
+        post_only unknown_error html_page empty_body truncated_json""",
+}
+
+
+def test_each_error_leads_to_its_state(tmp_path: Path) -> None:
+    expected = {fault: state for state, faults in STATES.items() for fault in faults.split()}
+    expected |= dict.fromkeys(EDGE_STATUS, State.DEGRADED)
+    assert expected.keys() > ERRORS.keys()
+    with desk(tmp_path, trades=10, years=1) as at:
+        found = {}
+        for fault in expected:
+            at.broker.faults.on(fault, at="TradesHistory")
+            error = at.ask(Window(at.now - timedelta(hours=1), at.now)).error
+            assert error is not None, fault
+            found[fault] = state_after(error)
+            at.broker.faults.clear()
+            at.clock.sleep(1000)
+        assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -284,6 +315,43 @@ def test_a_count_that_stays_wrong_is_not_chased(fault: str, tmp_path: Path) -> N
         with db.writer(at.home) as con:
             lacking = con.execute("select distinct source from coverage where status = 'partial'").fetchall()
         assert bool(lacking) == fault.startswith("count")
+
+
+@pytest.mark.parametrize("way", list(Way))
+def test_what_a_bounded_key_cannot_see_is_named_and_the_rest_comes(way: Way, tmp_path: Path) -> None:
+    with desk(tmp_path, trades=400, years=1, export_queued_seconds=0.1, export_processed_seconds=0.2) as at:
+        until, since = at.now, at.now - timedelta(days=100)
+        seconds = int(since.replace(tzinfo=UTC).timestamp())
+        at.broker.keys[API_KEY] = replace(at.broker.keys[API_KEY], query_from=seconds)
+        at.bring()
+        errors = []
+        windows = at.windows() if way is Way.PAGES else [at.everything()]
+        for window in windows:
+            fetched = at.ask(window, way)
+            errors.append(fetched.error)
+            at.load(fetched)
+        told = [error for error in errors if error is not None]
+        assert [error.code for error in told] == [BOUNDED] * len(told) != []
+        assert f"reads only from {since:%Y-%m-%d} on" in str(told[0])
+        assert not any(ends_sync(error, len(told)) for error in told)
+        if way is Way.EXPORT:
+            assert distrusts_export(told[0])
+            assert at.executions() == {}
+            return
+        book = at.book(until)
+        assert at.executions() == {
+            exec_id: trade for exec_id, trade in book.items() if trade["time"] >= since.replace(tzinfo=UTC)
+        }
+        with db.writer(at.home) as con:
+            [(first, last)] = con.execute(
+                "select min(since), max(until) from coverage where status <> 'complete'"
+            ).fetchall()
+            [(told_since,)] = con.execute("select min(returned_since) from coverage").fetchall()
+            gaps = " ".join(text for (text,) in con.execute("select what from gaps").fetchall())
+        assert first == windows[0].since
+        assert last > since
+        assert told_since == since - timedelta(seconds=1)
+        assert f"reads only from {since:%Y-%m-%d} on" in gaps
 
 
 def test_a_missing_permission_is_named(tmp_path: Path) -> None:

@@ -127,3 +127,43 @@ def test_an_import_first_loads_what_a_run_that_died_had_landed(home: Path) -> No
 def test_what_is_no_list_of_trades_is_refused(home: Path, row: dict[str, object]) -> None:
     [refused] = imported(home, saved=json.dumps({"error": [], "result": row}).encode())
     assert "none of TradesHistory, QueryTrades" in refused.refused
+
+
+@pytest.mark.parametrize("order", [("spent", "came"), ("came", "spent")])
+def test_a_purchase_whose_legs_are_weeks_apart_is_one_fill(home: Path, order: tuple[str, str]) -> None:
+    texts = {
+        "spent": LEDGER + SPENT.format(day="2025-01-28", asset="ZEUR"),
+        "came": LEDGER + CAME.format(day="2025-03-14", asset="ADA"),
+    }
+    imported(home, **{name: texts[name] for name in order})
+    [fill] = rows(home, "select side, signed_qty, gross_trade_amt, commission, comm_currency, transact_time from fills")
+    assert (fill["side"], fill["signed_qty"], fill["gross_trade_amt"]) == ("BUY", "108", "-100")
+    assert (fill["commission"], fill["comm_currency"]) == ("0.5", "EUR")
+    assert fill["transact_time"] == "2025-01-28T23:59:59.900000Z"
+    assert rows(home, "select * from data_health") == []
+
+
+TWICE = (
+    '"txid","ordertxid","pair","time","type","ordertype","price","cost","fee","vol","margin","misc","ledgers"\n'
+    '"TSAAAA-AAAAA-AAAAA1","OAAAAA-AAAAA-AAAAAA","XXBTZUSD","2026-01-01 10:00:00","buy","limit","90000.0","45000.0","45.0",'
+    '"0.5","0.0","",""\n'
+)
+
+
+def test_a_row_that_stands_twice_in_a_file_is_one_fill(home: Path) -> None:
+    imported(home, trades=TWICE + TWICE.splitlines(keepends=True)[1])
+    assert rows(home, "select version, last_qty from executions") == [{"version": 1, "last_qty": "0.5"}]
+    assert rows(home, "select * from data_health") == []
+
+
+def test_a_row_that_a_file_tells_in_two_ways_is_one_fill_whichever_comes_first(tmp_path: Path) -> None:
+    head, row = TWICE.splitlines(keepends=True)
+    other = row.replace('"45000.0","45.0"', '"45000.0","46.0"')
+    told = []
+    for place, text in enumerate((head + row + other, head + other + row)):
+        home = tmp_path / str(place) / "home"
+        home.parent.mkdir()
+        imported(home, trades=text)
+        told.append(rows(home, "select version, last_qty, commission from executions"))
+        assert len(rows(home, "select * from execution_reports")) == 2
+    assert told[0] == told[1]

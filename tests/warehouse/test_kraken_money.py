@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import permutations
@@ -69,8 +70,7 @@ def loaded(*replies: Reply) -> duckdb.DuckDBPyConnection:
 
 
 def _at(reply: Reply, hour: int) -> Reply:
-    moment = EPOCH + timedelta(hours=hour)
-    return Reply(reply.exchange_id, reply.endpoint, reply.body, moment, reply.asked_account)
+    return replace(reply, answered_at=EPOCH + timedelta(hours=hour))
 
 
 def ask(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
@@ -99,6 +99,40 @@ def test_an_order_that_two_channels_split_differently_is_told_once(replies: tupl
     assert ask(con, "select source, sum(signed_qty)::double, count(*) from fills group by all") == [
         ("kraken_rest", 0.5, 2)
     ]
+
+
+FINE = (
+    {**TRADE, "vol": "0.2", "cost": "18000.0", "fee": "18.0"},
+    {**TRADE, "vol": "0.3", "cost": "27000.0", "fee": "27.0"},
+    {**TRADE, "vol": "0.4", "cost": "36000.0", "fee": "36.0", "time": TRADED + 60},
+)
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+@pytest.mark.parametrize(("fine", "standing", "findings"), [
+    (FINE, [("kraken_rest", 0.9, 3)], []),
+    (FINE[:2], [("kraken_export", 0.4, 1), ("kraken_rest", 0.5, 2)], []),
+    (FINE[:1], [("kraken_export", 0.9, 2)], ["split_differently"]),
+    ((FINE[1], FINE[2]), [("kraken_export", 0.5, 1), ("kraken_rest", 0.4, 1)], ["split_differently"]),
+], ids=["whole", "one second", "part of one", "all of the other"])  # fmt: skip
+def test_trades_of_an_order_that_are_told_in_one_by_an_export_are_never_counted_twice(
+    fine: tuple[dict[str, Any], ...],
+    standing: list[tuple[str, float, int]],
+    findings: list[str],
+    is_turned: bool,  # noqa: FBT001
+) -> None:
+    later = EXPORT.splitlines(keepends=True)[1].replace('"0.5"', '"0.4"').replace("45000.0", "36000.0")
+    text = EXPORT.format(txid=ONE, time="2026-01-01 10:00:00.5000") + later.format(
+        txid=OTHER, time="2026-01-01 10:01:00.5000"
+    )
+    told = [
+        Reply("export", "ExportTrades", text.encode(), EPOCH, "main"),
+        page(**{f"TCCCCC-CCCCC-CCCCC{place}": trade for place, trade in enumerate(fine)}),
+    ]
+    con = loaded(*(reversed(told) if is_turned else told))
+    stands = "select source, sum(signed_qty)::double, count(*) from fills group by all order by all"
+    assert ask(con, stands) == standing
+    assert ask(con, "select kind from data_health") == [(kind,) for kind in findings]
 
 
 def test_a_comma_is_no_thousand_at_kraken() -> None:
@@ -137,6 +171,19 @@ def test_on_margin_an_old_file_that_names_no_position_moves_no_more() -> None:
     assert ask(con, "select sum(amount) from cash_legs") == moved
 
 
+def test_on_margin_a_fee_may_be_paid_in_credits() -> None:
+    opens = {**TRADE, "fee": "0.0", "margin": "9000.0", "posstatus": "open"}
+    con = loaded(
+        page(**{ONE: opens}), booked((ONE, "margin", "ZUSD", "0.0", "0.0"), (ONE, "margin", "KFEE", "-4500.0", "0.0"))
+    )
+    assert ask(con, "select asset, amount::double, kind from fees order by all") == [
+        ("KFEE", 4500.0, "credit"),
+        ("USD", 0.0, "trade"),
+    ]
+    assert ask(con, "select fee_status, comm_currency from fills") == [("known", "USD")]
+    assert ask(con, "select kind from data_health") == []
+
+
 def test_a_fee_is_as_exact_where_a_file_prints_no_zeros_at_its_end() -> None:
     opens = {**TRADE, "fee": "39.2", "margin": "9000.0", "posstatus": "open"}
     con = loaded(page(**{ONE: opens}), booked((ONE, "margin", "ZUSD", "0", "40")))
@@ -157,6 +204,23 @@ def test_a_fee_too_small_for_the_ledger_to_print_is_still_a_fee(
     [(paid, asset)] = ask(con, "select commission, comm_currency from fills")
     assert (paid, asset) == (Decimal(commission), "USD")
     assert ask(con, "select kind from data_health") == [(kind,) for kind in findings]
+
+
+@pytest.mark.parametrize(("minutes", "findings"), [(1, ["not_in_ledger"]), (-1, [])], ids=["told", "not told"])
+def test_a_trade_that_the_ledger_of_its_time_lacks_is_a_finding(minutes: int, findings: list[str]) -> None:
+    ledger = booked((ONE, "trade", "XXBT", "0.5", "0"), (ONE, "trade", "ZUSD", "-45000.0", "45.0"))
+    asked = {"start": str(int(TRADED) - 3600), "end": str(int(TRADED) + 60 * minutes)}
+    on_margin = {**TRADE, "margin": "9000.0", "posstatus": "open"}
+    con = loaded(
+        page(**{ONE: TRADE, OTHER: {**TRADE, "ordertxid": "OOTHER-AAAAA-AAAAAA"}, "TCCCCC-CCCCC-CCCCC1": on_margin}),
+        replace(ledger, params=asked, is_live=True),
+    )
+    assert ask(con, "select kind from data_health") == [(kind,) for kind in findings]
+    said = ask(con, "select what from data_health")
+    assert all(
+        f"1 executions of main are not in the ledger, which tells of their days, such as {OTHER}" in what
+        for (what,) in said
+    )
 
 
 def test_what_was_converted_at_a_delisting_is_a_finding() -> None:

@@ -51,14 +51,32 @@ where entry_hash in (select entry_hash from kept_entries)
 insert into ledger_entries by name
 select * from kept_entries;
 
--- The legs of a trade net to one asset in and one out; what comes to something else is for a person to look at.
+-- The legs of a trade net to one asset in and one out; what comes to something else is for a person to look at. Most legs are
+-- booked at once; where one asset only has moved so far, the other may have at any time.
+create or replace temp table lone_references as
+select exec_hash
+from ledger_entries
+where exec_hash in (select exec_hash from kept_entries)
+    and book_date >= (select min(book_date) - 2 from kept_entries)
+    and book_date <= (select max(book_date) + 2 from kept_entries)
+    and fee_kind = 'trade'
+    and status = 'booked'
+group by exec_hash
+having count(distinct asset) = 1;
+
 create or replace temp table judged_references as
 with legs as (
     select ledger_entries.*
     from ledger_entries
     where exec_hash in (select exec_hash from kept_entries)
-        and book_date >= (select min(book_date) - 2 from kept_entries)
-        and book_date <= (select max(book_date) + 2 from kept_entries)
+        and book_date >= (
+            select min(book_date) - case when exists (from lone_references) then 10000 else 2 end
+            from kept_entries
+        )
+        and book_date <= (
+            select max(book_date) + case when exists (from lone_references) then 10000 else 2 end
+            from kept_entries
+        )
         and fee_kind = 'trade'
         and status = 'booked'
 ),

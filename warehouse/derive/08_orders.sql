@@ -48,3 +48,54 @@ inner join orders as better
     and better.began <= lesser.ended
     and lesser.began <= better.ended
 qualify row_number() over (partition by open_rows.row_hash, open_rows.source order by better.source_rank desc) = 1;
+
+-- What is left of an order is compared second by second: what one channel tells as one trade the other tells as several, perhaps
+-- not all of them. Then the larger sum counts, and a person should look.
+create or replace temp table seconds as
+select
+    latest.broker,
+    latest.account,
+    latest.order_id,
+    latest.side,
+    date_trunc('second', latest.transact_time) as second,
+    latest.source,
+    latest.source_rank,
+    sum(latest.last_qty) as last_qty,
+    arg_min(latest.row_hash, (latest.row_order, latest.row_hash)) as first_hash,
+    list(latest.row_hash) as row_hashes
+from latest
+anti join twins
+    on twins.lesser_hash = latest.row_hash
+    and twins.lesser_source = latest.source
+anti join twins as answered
+    on answered.better_hash = latest.row_hash
+    and answered.better_source = latest.source
+where latest.key_rank = 5
+    and latest.order_id is not null
+    and latest.transact_time is not null
+group by all;
+
+create or replace temp table split_seconds as
+select
+    lesser.row_hashes,
+    lesser.source as lesser_source,
+    better.first_hash as better_hash,
+    better.source as better_source,
+    better.last_qty <> lesser.last_qty as is_doubtful
+from seconds as lesser
+inner join seconds as better using (broker, account, order_id, side, second)
+where better.source <> lesser.source
+    and (better.last_qty, better.source_rank) > (lesser.last_qty, lesser.source_rank)
+qualify
+    row_number() over (
+        partition by lesser.row_hashes, lesser.source
+        order by better.last_qty desc, better.source_rank desc
+    ) = 1;
+
+insert into twins
+select
+    unnest(row_hashes) as lesser_hash,
+    lesser_source,
+    better_hash,
+    better_source
+from split_seconds;

@@ -23,6 +23,7 @@ select
         when late.row_hash is not null and told.exec_type <> 'LEDGER' then 'unconfirmed'
         when told.exec_type = 'CANCEL' and netted.by_hash is null then 'orphan_cancel'
         when clash.exec_id is not null then 'clash'
+        when doubtful.row_hash is not null then 'split_differently'
         when told.fee_contradicted then 'fee_mismatch'
     end as finding
 from told
@@ -47,7 +48,9 @@ left join (
     and clash.account = told.account
     and clash.source = told.source
     and clash.exec_id = told.exec_id
-left join late on late.row_hash = told.row_hash;
+left join late on late.row_hash = told.row_hash
+left join (select distinct better_hash as row_hash from split_seconds where is_doubtful) as doubtful
+    on doubtful.row_hash = told.row_hash;
 
 create or replace temp table carriers as
 with burdens as (

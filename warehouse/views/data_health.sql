@@ -14,6 +14,12 @@ pending as (
         and exec_hash is not null
 ),
 
+reconciled as (
+    select *
+    from ledger_reconciliation
+    where finding in ('differs', 'not_in_ledger')
+),
+
 known_by_id as (
     select
         broker,
@@ -71,6 +77,8 @@ select
             then 'A cancel of ' || symbol || ' (' || row_key || ') has no original yet'
         when 'clash'
             then 'The execution id ' || coalesce(exec_id, '') || ' is used for different things'
+        when 'split_differently'
+            then 'The order ' || order_id || ' is told in other trades by another file or list, of another sum: the larger one counts'
         when 'fee_mismatch'
             then 'The fee of ' || coalesce(exec_id, row_key) || ' is ' || commission || ' ' || comm_currency
             || ' in the ledger and something else in the trade'
@@ -80,6 +88,7 @@ select
     case finding
         when 'orphan_cancel' then 'Backfill the days before it'
         when 'clash' then 'Compare both rows with the broker''s own statement'
+        when 'split_differently' then 'Back-fill its day page by page, which tells each trade: fillhouse backfill --via pages'
         when 'fee_mismatch' then 'None: what the ledger says was paid counts'
         else 'Ask the broker what became of it'
     end as remedy
@@ -204,11 +213,37 @@ select
     count(*) || ' executions of ' || account || ' moved something else in the ledger, such as ' || min(exec_id) as what,
     min(transact_time) as since,
     'Compare the rows of ledger_reconciliation that differ with the broker''s own screen' as remedy
-from ledger_reconciliation
+from reconciled
 where finding = 'differs'
 group by
     broker,
     account
+union all
+select
+    'not_in_ledger' as kind,
+    'warning' as severity,
+    traded.broker as connection,
+    count(*) || ' executions of ' || traded.account || ' are not in the ledger, which tells of their days, such as ' || min(traded.exec_id)
+    as what,
+    min(traded.transact_time) as since,
+    'See that the files are this account''s own, and tell each trade by itself; or back-fill these days' as remedy
+from reconciled as traded
+inner join execution_rows using (broker, account, exec_id)
+where traded.finding = 'not_in_ledger'
+    and execution_rows.stands
+    and execution_rows.position_effect is null
+    and exists (
+        select 1
+        from coverage
+        where coverage.broker = traded.broker
+            and coverage.account = traded.account
+            and coverage.source in (select source from ledger_entries)
+            and coverage.returned_since < traded.transact_time
+            and coverage.returned_until > traded.transact_time
+    )
+group by
+    traded.broker,
+    traded.account
 union all
 select
     'fee_currency_unknown' as kind,

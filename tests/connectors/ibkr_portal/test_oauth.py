@@ -42,7 +42,7 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Consumer:
 def sent(request: Request, nonce: int = NONCE) -> tuple[Request, dict[str, str]]:
     """Give a request as it goes over the wire, and what its header says."""
     assert request.signed is not None
-    signed = request.signed(nonce)
+    signed = request.signed(nonce, nonce / 1e9)
     header = signed.headers["Authorization"]
     return signed, {name: unquote(value) for name, value in re.findall(r'(\w+)="([^"]*)"', header)}
 

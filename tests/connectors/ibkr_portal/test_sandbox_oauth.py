@@ -114,7 +114,8 @@ class Caller:
 
     def asked(self, request: Request, nonce: int | None = None) -> Asked:
         assert request.signed is not None
-        signed = request.signed(nonce or self.nonce)
+        at = nonce or self.nonce
+        signed = request.signed(at, at / 1e9)
         path = signed.url.removeprefix(f"{ORIGIN}/v1/api")
         return Asked(
             signed.method, path, signed.params, signed.body, authorization=signed.headers["Authorization"],

@@ -98,6 +98,6 @@ def test_chance_decides_what_is_asked(credentials: Credentials) -> None:
         request = next(sign_in(other, chance, NOON))
         assert isinstance(request, Request)
         assert request.signed is not None
-        headers.append(request.signed(1_772_730_000_000_000_000).headers["Authorization"])
+        headers.append(request.signed(1_772_730_000_000_000_000, 1_772_730_000.0).headers["Authorization"])
     assert 'diffie_hellman_challenge="80"' in headers[1]
     assert headers[0] != headers[1]

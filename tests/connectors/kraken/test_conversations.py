@@ -31,7 +31,11 @@ Answers = Mapping[str, Callable[[Mapping[str, str]], Any]]
 
 def asked(answers: Answers, most: int = 100) -> list[Request]:
     """Answer a conversation of pages to its end; gives what it asked."""
-    told: Answers = {"Time": lambda _: {"unixtime": NOW}, **answers}
+    told: Answers = {
+        "Time": lambda _: {"unixtime": NOW},
+        "GetApiKeyInfo": lambda _: "EGeneral:Unknown method",
+        **answers,
+    }
     conversation = KRAKEN.backfill(Credentials(API_KEY, API_SECRET), WINDOW, [])
     held = exchanges(conversation, lambda request: _envelope(told[request.endpoint](request.params)), NOON, most)
     return [request for request, _ in held]

@@ -37,6 +37,8 @@ def test_one_pair_has_many_names(name: str, names: Names) -> None:
         ("EURUSDT", "EUR/USDT"),
         ("PYUSDUSD", "PYUSD/USD"),
         ("XBTPYUSD", "BTC/PYUSD"),
+        ("SOLRLUSD", "SOL/RLUSD"),
+        ("AAPLxPYUSD", "AAPLx/PYUSD"),
         ("AAPLxUSD", "AAPLx/USD"),
     ],
 )
@@ -46,6 +48,16 @@ def test_nothing_is_stripped_by_rule(name: str, pair: str) -> None:
 
 def test_what_nothing_tells_is_not_guessed() -> None:
     assert UNLISTED.pair("FOOBAR") is None
+
+
+@pytest.mark.parametrize("name", ["HAPPYUSD", "PEARLUSD"])
+def test_a_name_that_can_be_read_in_two_ways_is_not_guessed(name: str) -> None:
+    assert UNLISTED.pair(name) is None
+    base = name.removesuffix("USD")
+    listed = Names.of([{base: {"altname": base}}], [{name: {"altname": name, "base": base, "quote": "ZUSD"}}])
+    assert listed.pair(name) == Pair(base, "USD")
+    known = Names.of([{base: {"altname": base}}], [])
+    assert known.pair(name) == Pair(base, "USD")
 
 
 @pytest.mark.parametrize(
@@ -61,6 +73,8 @@ def test_what_nothing_tells_is_not_guessed() -> None:
         ("API3.F", "API3"),
         ("USD.HOLD", "USD"),
         ("KFEE", "KFEE"),
+        ("AAPLx.T", "AAPLx"),
+        ("ADA.T", "ADA.T"),
     ],
 )
 def test_an_asset_is_the_same_however_it_is_held(name: str, asset: str) -> None:

@@ -11,13 +11,15 @@ from connectors.kraken.sandbox import (
     API_SECRET,
     OTP,
     OTP_KEY,
+    TOTP_KEY,
+    TOTP_SECRET,
     TRADES_ONLY_KEY,
     KrakenBroker,
     running,
 )
-from connectors.kraken.sandbox_admission import TIERS, Counter, Key, signature
+from connectors.kraken.sandbox_admission import TIERS, Counter, Key, one_time_code, signature
 from connectors.kraken.sandbox_broker import METHODS
-from tests.connectors.kraken.caller import Caller
+from tests.connectors.kraken.caller import NOW, Caller
 from tests.connectors.standing import FRIDAY_EVENING, Clock
 
 
@@ -73,6 +75,28 @@ def test_a_key_with_a_second_factor_demands_it(base: str, clock: Clock) -> None:
     assert careful.error("Balance") == "EAPI:Invalid signature"
     assert careful.error("Balance", otp="guess") == "EAPI:Invalid signature"
     assert careful.error("Balance", otp=OTP) == ""
+
+
+def test_a_key_with_an_authenticator_app_wants_its_code_of_this_half_minute(base: str, clock: Clock) -> None:
+    careful = Caller(base, clock, key=TOTP_KEY)
+    begins = NOW - NOW % 30
+
+    def code(seconds: int) -> str:
+        return one_time_code(TOTP_SECRET, (begins + seconds) // 30)
+
+    assert careful.error("Balance", wait=0) == "EAPI:Invalid signature"
+    assert careful.error("Balance", wait=0, otp=TOTP_SECRET) == "EAPI:Invalid signature"
+    assert careful.error("Balance", wait=0, otp=code(60)) == "EAPI:Invalid signature"
+    for neighbour in (-30, 0, 30, 0):
+        assert careful.error("Balance", wait=0, otp=code(neighbour)) == ""
+
+
+def test_a_key_may_take_each_code_once(broker: KrakenBroker, base: str, clock: Clock) -> None:
+    broker.keys[TOTP_KEY] = Key(API_SECRET, totp_secret=TOTP_SECRET, takes_codes_once=True)
+    careful = Caller(base, clock, key=TOTP_KEY)
+    code = one_time_code(TOTP_SECRET, NOW // 30)
+    errors = [careful.error("Balance", wait=0, otp=code) for _ in range(2)]
+    assert errors == ["", "EAPI:Invalid signature"]
 
 
 def test_each_method_asks_for_its_permission(base: str, clock: Clock) -> None:
