@@ -11,16 +11,23 @@ FLAGS = """false as is_latest,
     null::varchar as ended_by,
     null::varchar as finding"""
 
-# What a reply does not tell of itself, though the column is never null.
-_DERIVED = ("instrument_id", "fee_status", "book_date")
-_IS_TOLD = {"instrument_id": "not ends_with(instrument_id, ':' || symbol)", "fee_status": "true", "book_date": "true"}
+# What a reply does not tell of itself, though the column is never null. A row that does not say what it is counts as a trade.
+_DERIVED = ("exec_type", "instrument_id", "fee_status", "book_date")
+_IS_TOLD = {
+    "exec_type": "exec_type <> 'TRADE'",
+    "instrument_id": "not ends_with(instrument_id, ':' || symbol)",
+    "fee_status": "true",
+    "book_date": "true",
+}
 # The columns that a row of text tells, as the bits of a number.
 _TELLS = " + ".join(
     f"case when {_IS_TOLD.get(column, f'{column} is not null')} then {1 << place} else 0 end"
     for place, column in enumerate(TOLD)
 )
 _AS_TOLD = ",\n    ".join(
-    f"stored.{column}"
+    f"case when telling.told & {1 << place} <> 0 then stored.exec_type else 'TRADE' end as exec_type"
+    if column == "exec_type"
+    else f"stored.{column}"
     if column in _DERIVED
     else f"case when telling.told & {1 << place} <> 0 then stored.{column} end as {column}"
     for place, column in enumerate(TOLD)
@@ -43,6 +50,7 @@ where rowid in (
         if column not in _DERIVED
     )
 }
+        and (told.exec_type = 'TRADE' or told.exec_type = stored.exec_type)
         and (ends_with(told.instrument_id, ':' || told.symbol) or told.instrument_id = stored.instrument_id)
         and (told.book_date = stored.book_date or (told.trade_date is null and stored.trade_date is not null))
         and (
@@ -143,7 +151,8 @@ placed as (
     ", ".join(VERSIONED)
 })::varchar), md5(row({", ".join(IN_PLACE)})::varchar), told_at
         ) as place,
-        case when not ends_with(instrument_id, ':' || symbol) then instrument_id end as told_instrument
+        case when not ends_with(instrument_id, ':' || symbol) then instrument_id end as told_instrument,
+        nullif(exec_type, 'TRADE') as told_type
     from replies
 ),
 
@@ -167,6 +176,12 @@ neighbourly as (
             first_value(told_instrument ignore nulls) over later,
             instrument_id
         ) as instrument_id,
+        coalesce(
+            told_type,
+            last_value(told_type ignore nulls) over earlier,
+            first_value(told_type ignore nulls) over later,
+            'TRADE'
+        ) as exec_type,
         book_date as printed_date,
         source, told_at, exchange_id, raw_row, clock, row_hash, told, place
     from placed
@@ -177,7 +192,7 @@ neighbourly as (
 
 completed as (
     select
-        *,
+        * replace (side_of(exec_type, signed_qty, side) as side),
         coalesce(trade_date, printed_date) as book_date,
         fee_status_of(entries_of(fee_entries, commission, comm_currency)) as fee_status
     from neighbourly
@@ -252,6 +267,7 @@ select
     twins.better_hash as row_hash,
     min(lesser_told.first_seen_at) as first_seen_at,
     any_value(lesser_told.fee_entries order by lesser.source_rank desc, lesser.key_rank desc, lesser.row_key) as fee_entries,
+    bool_or(lesser.exec_type = 'BOOK') as is_booked,
     {listed(_OF_ANY_TERMS, f"{_BEST} as {{0}}")},
     {listed(OF_EQUAL_TERMS, f"{_BEST} filter (where {_TERMS_AGREE}) as {{0}}")}
 from twins
@@ -268,7 +284,16 @@ inner join touched_reports as lesser
 group by twins.better_hash
 """
 
-_JUDGED = ("commission", "comm_currency", "fee_status", "fee_entries", "status", "first_seen_at", "last_changed_at")
+_JUDGED = (
+    "exec_type",
+    "commission",
+    "comm_currency",
+    "fee_status",
+    "fee_entries",
+    "status",
+    "first_seen_at",
+    "last_changed_at",
+)
 _PLAIN = tuple(column for column in PUBLIC if column not in (*FILLABLE, *_JUDGED))
 
 NEW_ROWS = f"""
@@ -277,6 +302,10 @@ with filled as (
     select
         {listed(_PLAIN, "report.{0}")},
         {listed(FILLABLE, "coalesce(report.{0}, fillers.{0}) as {0}")},
+        case
+            when report.exec_type = 'TRADE' and report.exec_id is null and fillers.is_booked then 'BOOK'
+            else report.exec_type
+        end as exec_type,
         case when judged.is_unconfirmed then 'unconfirmed' else report.status end as status,
         least(judged.first_seen_at, fillers.first_seen_at) as first_seen_at,
         greatest(judged.told_at, judged.fees_told_at, carriers.burden_told_at) as last_changed_at,

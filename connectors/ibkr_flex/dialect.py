@@ -28,6 +28,7 @@ SECURITY_TYPES = {
 
 TRADES = ("ExchTrade", "FracShare", "DvpTrade")
 BOOKINGS = ("BookTrade", "Assignment", "Exercise", "Expiration", "Expire")
+BOOKING_CODES = r"(?:^|;) *(?:A|AEx|Ep|Ex|GEA|MEx) *(?:;|$)"  # notes of a booking, for queries that print no type
 CORRECTION = "TradeCorrect"
 CANCELS = ("TradeCancel", "FracShareCancel", "BookTradeCancel", "DvpTradeCancel", "ExchTradeCancel")
 

@@ -134,12 +134,14 @@ def _classified(rows: pl.DataFrame) -> pl.DataFrame:
         pl.when(marked).then(side != opposite).when(cancels).then(pl.lit(value=False)).otherwise(side != by_sign)
     ).fill_null(value=False)
     refers = cancels | (kind == dialect.CORRECTION)
+    coded = pl.col("notes").fill_null("").str.contains(dialect.BOOKING_CODES)
+    booked = kind.is_in(dialect.BOOKINGS) | ((kind == "") & coded & _id("ibExecID").is_null())
     return rows.with_columns(
         exec_type=pl.when(cancels)
         .then(pl.lit("CANCEL"))
         .when(kind == dialect.CORRECTION)
         .then(pl.lit("CORRECT"))
-        .when(kind.is_in(dialect.BOOKINGS))
+        .when(booked)
         .then(pl.lit("BOOK"))
         .otherwise(pl.lit("TRADE")),
         side=pl.when(cancels).then(opposite).otherwise(pl.coalesce(side, by_sign)),

@@ -17,6 +17,17 @@ hashed(
 create or replace temp macro seeks_by_terms(exec_type, ref_trade_id, key_rank, status) as
 (exec_type = 'CANCEL' and ref_trade_id is null) or key_rank < 3 or (status = 'provisional' and key_rank < 5);
 
+-- The side of a cancel is the one that it cancels: a reply that does not say that it is one shows the other.
+create or replace temp macro side_of(exec_type, signed_qty, side) as
+case when exec_type <> 'CANCEL' then side when signed_qty < 0 then 'BUY' when signed_qty > 0 then 'SELL' else side end;
+
+-- A booking looks like a trade without execution id where a reply does not say what it is.
+create or replace temp macro plain_kind(exec_type) as
+case exec_type when 'BOOK' then 'TRADE' else exec_type end;
+
+create or replace temp macro may_be_of_one_kind(exec_type, exec_id, other_type, other_id) as
+exec_type = other_type or (plain_kind(exec_type) = plain_kind(other_type) and coalesce(exec_id, other_id) is null);
+
 -- By when a more authoritative channel must have told a row. What is traded on a weekend is booked on Monday, and what a row
 -- without trade date tells of an evening (from 21:00 UTC) perhaps on the day after.
 create or replace temp macro two_business_days_after(day) as

@@ -51,7 +51,7 @@ placed as (
         row_number() over (lanes order by ord) as place,
         row_number() over (
             partition by
-                is_better, broker, account, source, exec_type, symbol, side, last_qty, last_px, lane, is_dated, report_date
+                is_better, broker, account, source, plain_kind(exec_type), symbol, side, last_qty, last_px, lane, is_dated, report_date
             order by ord
         ) as place_of_day
     from candidates
@@ -59,14 +59,14 @@ placed as (
         on behind.booking_hash = candidates.row_hash
         and behind.booking_source = candidates.source
     where lane is not null
-    window lanes as (partition by is_better, broker, account, source, exec_type, symbol, side, last_qty, last_px, lane)
+    window lanes as (partition by is_better, broker, account, source, plain_kind(exec_type), symbol, side, last_qty, last_px, lane)
 ),
 
 numbered as (
     select
         placed.*,
         place + greatest(0, max(cancels_before + 1 - place) over (
-            partition by is_better, broker, account, source, exec_type, symbol, side, last_qty, last_px, lane
+            partition by is_better, broker, account, source, plain_kind(exec_type), symbol, side, last_qty, last_px, lane
             order by ord
         )) as number
     from placed
@@ -82,7 +82,7 @@ inner join numbered as better
     on better.broker = lesser.broker
     and better.account = lesser.account
     and better.source = lesser.source
-    and better.exec_type = lesser.exec_type
+    and may_be_of_one_kind(better.exec_type, better.exec_id, lesser.exec_type, lesser.exec_id)
     and (better.instrument_id = lesser.instrument_id or better.symbol = lesser.symbol)
     and better.side is not distinct from lesser.side
     and better.last_qty = lesser.last_qty

@@ -30,7 +30,7 @@ pairs as (
         better.source_rank,
         dense_rank() over (
             partition by
-                lesser.broker, lesser.account, lesser.exec_type, lesser.symbol, lesser.side, lesser.last_qty, lesser.last_px,
+                lesser.broker, lesser.account, plain_kind(lesser.exec_type), lesser.symbol, lesser.side, lesser.last_qty, lesser.last_px,
                 lesser.source, better.source,
                 case when $within_an_order then lesser.order_id end,
                 case when lesser.exec_type <> 'BOOK' and lesser.is_day_told then lesser.book_date end
@@ -38,7 +38,7 @@ pairs as (
         ) as place_of_lesser,
         dense_rank() over (
             partition by
-                better.broker, better.account, better.exec_type, better.symbol, better.side, better.last_qty, better.last_px,
+                better.broker, better.account, plain_kind(better.exec_type), better.symbol, better.side, better.last_qty, better.last_px,
                 lesser.source, better.source,
                 case when $within_an_order then lesser.order_id end,
                 case when better.exec_type <> 'BOOK' and lesser.is_day_told then better.book_date end
@@ -48,7 +48,7 @@ pairs as (
     inner join open_rows as better
         on better.broker = lesser.broker
         and better.account = lesser.account
-        and better.exec_type = lesser.exec_type
+        and may_be_of_one_kind(better.exec_type, better.exec_id, lesser.exec_type, lesser.exec_id)
         and (
             better.instrument_id = lesser.instrument_id
             or better.symbol = lesser.symbol
