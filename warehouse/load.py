@@ -23,6 +23,20 @@ BATCH_ROWS = 12_500
 POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 4 order by key_worth desc"
 PLACE = {"exchange_id": pl.String, "raw_row": pl.Int32}
 SAME_DAYS, ANY_DAY = 2, 10_000  # before and after the legs of an execution that come now
+UNMATCHED_CANCELS = """
+select distinct
+    unnest(
+        case
+            when ref_trade_id is not null then ['trade', 'unprinted']
+            when ref_row_key is not null then ['unprinted']
+            else ['none']
+        end
+    )
+from told
+where exec_type = 'CANCEL'
+    and names_no_known_row
+    and row_hash not in (select by_hash from ends)
+"""
 NO_ID = 1  # the key of a row that prints no id
 MOST_ROUNDS = 1000  # of label propagation; a family of n rows needs at most n
 
@@ -328,14 +342,14 @@ def _judge(con: duckdb.DuckDBPyConnection) -> None:
             con.execute(_sql("07_poor_keys"), {"key_rank": key_rank, "worth": worth, "by_day": by_day})
     for within_a_day in (True, False):
         con.execute(_sql("08_by_execution"), {"within_a_day": within_a_day})
-    con.execute(_sql("08_cancels"))
+    for of_a_trade in (True, False) if _scalar(con, "select count(*) from cancels") else ():
+        con.execute(_sql("08_cancels"), {"of_a_trade": of_a_trade})
     for within_an_order in (True, False):
         con.execute(_sql("08_by_terms"), {"within_an_order": within_an_order})
     con.execute(_sql("08_orders"))
     con.execute(_sql("08_lessers"))
     con.execute(_sql("09_cancels"))
-    for within_a_trade, by_id in product((True, False), repeat=2):
-        con.execute(_sql("09_netting"), {"within_a_trade": within_a_trade, "by_id": by_id})
+    _net_cancels(con)
     con.execute(_sql("09_corrections"))
     con.execute(_sql("10_families"))
     _until_stable(con, "select sum(family % 4294967296) from families", "11_pull")
@@ -343,6 +357,15 @@ def _judge(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(versions.FILLERS)
     con.execute(versions.NEW_ROWS)
     con.execute(_sql("13_old_rows"))
+
+
+def _net_cancels(con: duckdb.DuckDBPyConnection) -> None:
+    """Let each cancel that names no known row net one; most loads hold none."""
+    told = con.execute(UNMATCHED_CANCELS).fetchall()
+    for named in ("trade", "unprinted", "none"):
+        if (named,) in told:
+            for booked_again, by_id in product((True, False), repeat=2):
+                con.execute(_sql("09_netting"), {"named": named, "booked_again": booked_again, "by_id": by_id})
 
 
 def _write(con: duckdb.DuckDBPyConnection) -> None:

@@ -14,8 +14,8 @@ hashed(
 );
 
 -- Rows that may have a counterpart which shares no id with them.
-create or replace temp macro seeks_by_terms(exec_type, ref_trade_id, key_rank, status) as
-(exec_type = 'CANCEL' and ref_trade_id is null) or key_rank < 3 or (status = 'provisional' and key_rank < 5);
+create or replace temp macro seeks_by_terms(exec_type, key_rank, status) as
+exec_type = 'CANCEL' or key_rank < 3 or (status = 'provisional' and key_rank < 5);
 
 -- The side of a cancel is the one that it cancels: a reply that does not say that it is one shows the other.
 create or replace temp macro side_of(exec_type, signed_qty, side) as

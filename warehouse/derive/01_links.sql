@@ -11,7 +11,7 @@ select
     link(broker, account, ref_row_key) as ref_row_hash,
     lane(broker, account, instrument_id, last_qty, last_px) as lane_hash,
     lane(broker, account, symbol, last_qty, last_px) as symbol_lane_hash,
-    seeks_by_terms(exec_type, ref_trade_id, key_rank, status) as seeks,
+    seeks_by_terms(exec_type, key_rank, status) as seeks,
     exec_type in ('CANCEL', 'CORRECT') as ends_another,
     book_date
 from incoming;

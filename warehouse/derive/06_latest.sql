@@ -59,6 +59,7 @@ select
     taxes,
     first_seen_at as told_at,
     min(first_seen_at) over (partition by row_hash) as first_seen_at,
+    exchange_id,
     false as is_lesser,
     0::bigint as ord
 from touched_reports as report
@@ -98,7 +99,20 @@ create or replace temp table twins (
     better_source varchar
 );
 
--- One row in two channels under one key.
+-- What a cancel tells of bookings: that there was one of its terms before it, and, where the row it names is known, of which
+-- execution and trade.
+create or replace temp table cancels as
+select
+    cancel.*,
+    original.exec_id as named_exec_id,
+    coalesce(cancel.ref_trade_id, original.trade_id) as named_trade_id
+from latest as cancel
+left join (select row_hash, any_value(exec_id) as exec_id, any_value(trade_id) as trade_id from latest group by row_hash) as original
+    on original.row_hash = link(cancel.broker, cancel.account, cancel.ref_row_key)
+where cancel.exec_type = 'CANCEL';
+
+-- One row in two channels under one key. And of a provisional execution a higher revision replaces the lower ones, unless a
+-- cancel says that it was booked again.
 insert into twins
 select
     lesser.row_hash,
@@ -109,17 +123,41 @@ from latest as lesser
 inner join latest as better
     on better.row_hash = lesser.row_hash
     and better.source_rank > lesser.source_rank
-qualify row_number() over (partition by lesser.row_hash, lesser.source order by better.source_rank desc) = 1;
-
--- What a cancel tells of bookings: that there was one of its terms before it, and, where the row it names is known, of which execution.
-create or replace temp table cancels as
+qualify row_number() over (partition by lesser.row_hash, lesser.source order by better.source_rank desc) = 1
+union all
 select
-    cancel.*,
-    original.exec_id as named_exec_id
-from latest as cancel
-left join (select distinct row_hash, exec_id from latest) as original
-    on original.row_hash = link(cancel.broker, cancel.account, cancel.ref_row_key)
-where cancel.exec_type = 'CANCEL';
+    lesser.row_hash,
+    lesser.source,
+    better.row_hash,
+    better.source
+from latest as lesser
+inner join latest as better
+    on better.broker = lesser.broker
+    and better.account = lesser.account
+    and better.source = lesser.source
+    and better.exec_id = lesser.exec_id
+    and better.exec_rev > lesser.exec_rev
+    and better.symbol = lesser.symbol
+    and better.side = lesser.side
+where lesser.status = 'provisional'
+    and lesser.key_rank < 5
+    and not exists (
+        select 1
+        from cancels as cancel
+        where cancel.broker = lesser.broker
+            and cancel.account = lesser.account
+            and cancel.symbol = lesser.symbol
+            and cancel.side = lesser.side
+            and (
+                cancel.named_trade_id = lesser.trade_id
+                or (
+                    coalesce(cancel.named_trade_id, lesser.trade_id) is null
+                    and cancel.last_qty = lesser.last_qty
+                    and cancel.last_px is not distinct from lesser.last_px
+                )
+            )
+    )
+qualify row_number() over (partition by lesser.row_hash, lesser.source order by better.exec_rev desc, better.row_key) = 1;
 
 -- Two rows of a trade with a cancel between them, or on the later one's day, are an original and its re-booking.
 create or replace temp macro rebooked_between(told_broker, told_account, told_symbol, told_side, told_qty, told_px, told_trade, day, other_day) as

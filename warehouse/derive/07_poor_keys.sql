@@ -2,6 +2,7 @@
 -- One to one, by the strongest identity the poorer key has, between rows of equal terms and of one report date: without any id
 -- by the time, whichever day it counts for, and a row that tells no time by its day ($by_day). Where a
 -- report date is not printed, by number: the n-th booking of a trade, the cancels before it telling of bookings not seen.
+-- What one reply tells of two rows, or two rows name differently, is two.
 
 insert into twins
 with candidates as (
@@ -88,6 +89,8 @@ inner join numbered as better
     and better.last_qty = lesser.last_qty
     and better.last_px is not distinct from lesser.last_px
     and better.lane = lesser.lane
+    and better.exchange_id <> lesser.exchange_id
+    and coalesce(better.ref_trade_id = lesser.ref_trade_id, true)
     and case
         when better.is_dated and lesser.is_dated
             then better.report_date = lesser.report_date and better.place_of_day = lesser.place_of_day

@@ -10,6 +10,7 @@ with open_rows as (
     anti join twins
         on twins.lesser_hash = latest.row_hash
         and twins.lesser_source = latest.source
+    where exec_type <> 'CANCEL'
 ),
 
 answered as (

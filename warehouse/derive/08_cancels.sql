@@ -1,19 +1,23 @@
--- A cancel of one trade that two channels tell, one to one, whatever day each reports it.
+-- A cancel that two channels tell, one to one: of one trade, whatever day each reports it ($of_a_trade); then, where one of
+-- the two does not tell the trade, of equal terms and of one day or the next.
 
 insert into twins
 with candidates as (
     select
-        latest.*,
+        cancels.*,
         row_number() over (
-            partition by broker, account, source, symbol, signed_qty, last_px, ref_trade_id
+            partition by broker, account, source, symbol, signed_qty, last_px, case when $of_a_trade then named_trade_id end
             order by ord
         ) as place
-    from latest
+    from cancels
     anti join twins
-        on twins.lesser_hash = latest.row_hash
-        and twins.lesser_source = latest.source
-    where exec_type = 'CANCEL'
-        and ref_trade_id is not null
+        on twins.lesser_hash = cancels.row_hash
+        and twins.lesser_source = cancels.source
+    anti join twins as answered
+        on answered.better_hash = cancels.row_hash
+        and answered.better_source = cancels.source
+        and answered.lesser_source <> answered.better_source
+    where named_trade_id is not null or not $of_a_trade
 )
 
 select
@@ -25,7 +29,8 @@ from candidates as lesser
 inner join candidates as better
     on better.broker = lesser.broker
     and better.account = lesser.account
-    and better.ref_trade_id = lesser.ref_trade_id
+    and coalesce(better.named_trade_id = lesser.named_trade_id, not $of_a_trade)
+    and ($of_a_trade or abs(better.report_date - lesser.report_date) <= 1)
     and (better.instrument_id = lesser.instrument_id or better.symbol = lesser.symbol)
     and better.signed_qty = lesser.signed_qty
     and better.last_px is not distinct from lesser.last_px

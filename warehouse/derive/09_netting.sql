@@ -1,9 +1,43 @@
 -- The other cancels net the latest uncancelled row before them, of opposite quantity, same instrument and price: of the trade
--- they name ($within_a_trade), then, for cancels that name nothing, of any. An instrument is known by its id ($by_id), then,
--- where only one of the two rows tells an id, by its symbol.
+-- they name ($named = 'trade'); then, where the ids they name are of kinds that a row does not print, of such rows ('unprinted');
+-- and cancels that name nothing, of any ('none'). A row that prints another id than the one named is another row, though the one
+-- named be unknown: so nothing that comes later can take back what was netted. An instrument is known by its id ($by_id), then,
+-- where only one of the two rows tells an id, by its symbol. Of several bookings of an execution the last stands: those before
+-- it are netted first ($booked_again), wherever their cancels are printed.
 
 insert into ends
-with lanes as (
+with open_rows as (
+    select *
+    from told
+    where row_hash not in (select ended_hash from ends)
+        and row_hash not in (select by_hash from ends)
+        and row_hash not in (select row_hash from late)
+),
+
+booked_again as (
+    select distinct earlier.row_hash
+    from told as earlier
+    inner join told as later
+        on later.broker = earlier.broker
+        and later.account = earlier.account
+        and later.source = earlier.source
+        and later.symbol = earlier.symbol
+        and later.side = earlier.side
+        and later.ord > earlier.ord
+        and (
+            later.exec_id = earlier.exec_id
+            or (
+                coalesce(later.exec_id, earlier.exec_id) is null
+                and coalesce(later.trade_id, later.transact_time::varchar) = coalesce(earlier.trade_id, earlier.transact_time::varchar)
+                and (later.report_date > earlier.report_date or $named = 'trade')
+            )
+        )
+    where $booked_again
+        and earlier.exec_type <> 'CANCEL'
+        and later.exec_type not in ('CANCEL', 'CORRECT')
+),
+
+lanes as (
     select
         row_hash,
         ord,
@@ -12,16 +46,16 @@ with lanes as (
         [
             broker, account, case when $by_id then instrument_id else symbol end, currency,
             last_qty::varchar, last_px::varchar, direction::varchar,
-            case when $within_a_trade then coalesce(ref_trade_id, trade_id) end
+            case when $named = 'trade' then coalesce(ref_trade_id, trade_id) end
         ] as lane
-    from told
-    where row_hash not in (select ended_hash from ends)
-        and row_hash not in (select by_hash from ends)
-        and row_hash not in (select row_hash from late)
-        and case
-            when not $within_a_trade then exec_type <> 'CANCEL' or (ref_row_key is null and ref_trade_id is null)
-            when exec_type = 'CANCEL' then names_no_known_row and ref_trade_id is not null
-            else trade_id is not null
+    from open_rows
+    where case
+            when exec_type <> 'CANCEL'
+                then case $named when 'trade' then trade_id is not null when 'unprinted' then key_rank < 4 else true end
+                and (not $booked_again or row_hash in (select row_hash from booked_again))
+            when $named = 'trade' then names_no_known_row and ref_trade_id is not null
+            when $named = 'unprinted' then names_no_known_row and coalesce(ref_row_key, ref_trade_id) is not null
+            else ref_row_key is null and ref_trade_id is null
         end
 ),
 
@@ -38,12 +72,23 @@ depths as (
             having bool_or(cancels)
                 and ($by_id or not bool_and(is_identified))
         )
+),
+
+pairs as (
+    select
+        last_value(case when not cancels then row_hash end ignore nulls) over (
+            partition by lane, depth order by ord rows between unbounded preceding and current row
+        ) as ended_hash,
+        row_hash as by_hash
+    from depths
+    qualify cancels and ended_hash is not null
 )
 
 select
-    last_value(case when not cancels then row_hash end ignore nulls) over (
-        partition by lane, depth order by ord rows between unbounded preceding and current row
-    ) as ended_hash,
-    row_hash as by_hash
-from depths
-qualify cancels and ended_hash is not null;
+    pairs.ended_hash,
+    pairs.by_hash
+from pairs
+inner join told as ended on ended.row_hash = pairs.ended_hash
+inner join told as cancel on cancel.row_hash = pairs.by_hash
+where (cancel.ref_row_key is null or ended.key_rank < 4)
+    and coalesce(cancel.ref_trade_id = ended.trade_id, true);

@@ -83,7 +83,7 @@ select
     link(latest.broker, latest.account, latest.ref_row_key) as ref_row_hash,
     lane(latest.broker, latest.account, latest.instrument_id, latest.last_qty, latest.last_px) as lane_hash,
     lane(latest.broker, latest.account, latest.symbol, latest.last_qty, latest.last_px) as symbol_lane_hash,
-    seeks_by_terms(latest.exec_type, latest.ref_trade_id, latest.key_rank, latest.status) as seeks,
+    seeks_by_terms(latest.exec_type, latest.key_rank, latest.status) as seeks,
     coalesce(own.family, bettered.family, latest.row_hash) as family,
     spans.book_first,
     spans.book_last
