@@ -158,6 +158,19 @@ def test_an_execution_that_stands_twice_is_a_finding(again: dict[str, str], find
     assert ask(con, FINDINGS) == [(finding,)]
 
 
+@pytest.mark.parametrize("ids", [{}, {"tradeID": "T1"}], ids=["no id", "trade id"])
+def test_a_row_without_execution_id_that_moves_to_another_day_is_a_finding(ids: dict[str, str]) -> None:
+    moved = {**ids, "reportDate": "20260106"}
+    equal = {**ids, "dateTime": "20260105;100001", "tradeID": "T2" if ids else ""}
+    con = loaded(
+        statement(trade(**ids), trade(**equal), until="20260105", generated="20260106;043000"),
+        statement(trade(**moved), since="20260106"),
+    )
+    assert ask(con, FINDINGS) == [("exec_twice",)]
+    cancel = statement(trade(**CANCEL, origTradeID="T1" if ids else ""), trade(**moved), since="20260106")
+    assert ask(loaded(statement(trade(**ids), trade(**equal)), cancel), FINDINGS) == []
+
+
 @pytest.mark.parametrize("said", [{"price": "5.01", "commission": "-3"}, {"fxRateToBase": "1.0912"}, {"orderID": "77"}])
 def test_readers_are_told_of_whatever_is_told_otherwise(said: dict[str, str]) -> None:
     con = loaded(

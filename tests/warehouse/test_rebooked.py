@@ -107,6 +107,22 @@ def test_a_rebooking_at_another_price_without_report_dates_may_stand_before_its_
     assert_in_any_order([first, second, both], (1, 3, 10.0))
 
 
+@pytest.mark.parametrize("box", ["", "reportDate", "transactionID"])
+def test_cancels_that_tell_neither_transaction_nor_report_date_are_a_finding(box: str) -> None:
+    original, cancel = (
+        {
+            **row,
+            "reportDate": day if box == "reportDate" else "",
+            "transactionID": place if box == "transactionID" else "",
+        }
+        for row, day, place in (({"tradeID": "T1"}, "20260105", "1"), ({**CANCELLED, **POINTER}, "20260106", "2"))
+    )
+    con = empty_warehouse()
+    load_statement(con, statement(trade(**original), trade(**cancel)))
+    found = con.execute("select kind from data_health where severity <> 'note'").fetchall()
+    assert found == ([] if box else [("cancel_undated",)])
+
+
 def test_rebooked_twice_the_same_day_counts_each_booking() -> None:
     ids = {"ibExecID": EXEC, "tradeID": "T1", "reportDate": ""}
     cancel = trade(**{**CANCELLED, "reportDate": "", "dateTime": "20260106;083000"}, origTradeID="T1")

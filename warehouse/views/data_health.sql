@@ -324,7 +324,7 @@ group by
 union all
 select
     case kind when 'not_printed' then 'not_printed' else 'drift' end as kind,
-    'note' as severity,
+    case kind when 'levelOfDetail' then 'warning' else 'note' end as severity,
     broker as connection,
     case kind
         when 'not_printed' then 'The query does not print ' || field
@@ -333,6 +333,7 @@ select
     first_seen_at as since,
     case kind
         when 'not_printed' then 'Tick the box ' || field || ' in the Trades section of the query'
+        when 'levelOfDetail' then 'Look at the rows of this level: they were left out, and may be executions'
         else 'None: it is kept in the landed bytes'
     end as remedy
 from drift
@@ -362,14 +363,14 @@ select
     'exec_twice' as kind,
     'warning' as severity,
     broker as connection,
-    count(*) || ' executions of ' || account || ' stand twice, told differently, such as ' || min(exec_id) as what,
+    count(*) || ' executions of ' || account || ' stand twice, told differently, such as ' || min(named) as what,
     min(since) as since,
     'Set Include Canceled Trades to Yes in the query, and compare these rows with the broker''s own statement' as remedy
 from (
     select
         broker,
         account,
-        exec_id,
+        exec_id as named,
         min(last_changed_at) as since
     from known_by_id
     group by
@@ -378,7 +379,43 @@ from (
         exec_id,
         side
     having count(*) > 1
+    union all
+    select
+        broker,
+        account,
+        any_value(symbol || ' of ' || coalesce(transact_time_raw, book_date::varchar)) as named,
+        min(last_changed_at) as since
+    from execution_rows
+    where exec_id is null
+        and key_rank < 4
+        and stands
+        and finding is null
+    group by
+        broker,
+        account,
+        coalesce(trade_id, transact_time_raw),
+        symbol,
+        side,
+        last_qty,
+        last_px
+    having min(report_date) < max(report_date)
 )
+group by
+    broker,
+    account
+union all
+select
+    'cancel_undated' as kind,
+    'warning' as severity,
+    broker as connection,
+    count(*) || ' cancels of ' || account || ' tell neither a transaction id nor a report date, such as of ' || min(symbol)
+    || ': whether a booking is told again or made again cannot be known' as what,
+    min(last_changed_at) as since,
+    'Tick the boxes Transaction ID and Report Date in the query, and back-fill these days' as remedy
+from execution_rows
+where exec_type = 'CANCEL'
+    and key_rank < 4
+    and report_date is null
 group by
     broker,
     account
