@@ -79,7 +79,7 @@ def read_times(frame: pl.DataFrame, column: str, order: str, called: str) -> pl.
     no time is `time_unreadable`.
     """
     text = frame.get_column(column)
-    require_unambiguous(text, column)
+    require_unambiguous(text, called)
     frame = _as_always(frame, column) if text.str.contains(PLAIN).all() else _in_parts(frame, column)
     frame = frame.with_columns(new_york=_new_york(frame, order))
     timed = pl.col("is_timed")

@@ -32,6 +32,8 @@ BOOKING_CODES = r"(?:^|;) *(?:A|AEx|Ep|Ex|GEA|MEx) *(?:;|$)"  # notes of a booki
 CORRECTION = "TradeCorrect"
 CANCELS = ("TradeCancel", "FracShareCancel", "BookTradeCancel", "DvpTradeCancel", "ExchTradeCancel")
 
+LEVELS = frozenset({"EXECUTION", "ORDER", "CLOSED_LOT", "SYMBOL_SUMMARY", "ASSET_SUMMARY", "WASH_SALE"})
+
 POSITION_EFFECTS = {"O": "OPEN", "C": "CLOSE", "C;O": "CLOSE_OPEN", "O;C": "CLOSE_OPEN"}
 
 # https://www.ibkrguides.com/reportingreference/reportguide/codes.htm
@@ -87,7 +89,7 @@ ATTRIBUTES = frozenset(
     netCashWithBillable closePrice openCloseIndicator notes code cost fifoPnlRealized capitalGainsPnl fxPnl mtmPnl
     origTradePrice origTradeDate origTradeID origOrderID origTransactionID clearingFirmID transactionID buySell
     ibOrderID orderID ibExecID execID relatedTransactionID relatedTradeID rtn brokerageOrderID orderReference
-    volatilityOrderLink exchOrderId extExecID blockID orderTime openDateTime holdingPeriodDateTime whenRealized
+    volatilityOrderLink exchOrderId extExecID blockID orderTime orderPlacementTime openDateTime holdingPeriodDateTime whenRealized
     whenReopened levelOfDetail changeInPrice changeInQuantity orderType traderID isAPIOrder accruedInt
     initialInvestment positionActionID serialNumber deliveryType commodityType fineness weight allocatedTo rfqID
     sortField""".split()

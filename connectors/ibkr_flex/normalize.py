@@ -295,11 +295,12 @@ def _statements(headers: pl.DataFrame, rows: pl.DataFrame, statement: Statement,
 
 
 def _drift(rows: pl.DataFrame, statement: Statement, reply: Reply) -> pl.DataFrame:
-    """Name what no table here knows: attributes, notes codes, asset categories, transaction types; and what is not printed."""
+    """Name what no table here knows: attributes, levels, notes codes, asset categories, types; and what is not printed."""
     printed = frozenset().union(*statement.attributes.values())
     found = [("attribute", name) for name in sorted(printed - dialect.ATTRIBUTES)]
     if "Trade" in statement.attributes:
         found += [("not_printed", name) for name in dialect.RECOMMENDED if name not in statement.attributes["Trade"]]
+    found += [("levelOfDetail", level) for level in sorted(statement.levels - dialect.LEVELS)]
     codes = rows.get_column("notes").drop_nulls().unique().str.split(";").explode().str.strip_chars()
     kinds = (*dialect.TRADES, *dialect.BOOKINGS, *dialect.CANCELS, dialect.CORRECTION)
     for kind, values, known in (

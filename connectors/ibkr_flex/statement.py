@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from connectors.errors import ContractViolation
 from connectors.ibkr_flex.parts import outline, tables
 
 READ_ROWS = 200  # rows surveyed one by one; of a longer statement, then, one in each so many bytes
@@ -27,7 +28,7 @@ CONFIRM_NAMES = {
 }
 
 _OTHER = re.compile(rb"<(FlexStatement|Order|SymbolSummary|AssetSummary|Lot|Trade|TradeConfirm)[\s/>]")
-_ROW = re.compile(rb"<(Trade|TradeConfirm)\s[^>]*")
+_ROW = re.compile(rb"""<(Trade|TradeConfirm)\s(?:"[^"]*"|'[^']*'|[^>"'])*""")
 _ATTRIBUTE = re.compile(r"\s([A-Za-z_][\w.-]*)\s*=")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
@@ -42,6 +43,7 @@ class Statement:
     confirms: pl.DataFrame  # the same for <TradeConfirm>, its attributes under the names of <Trade>
     attributes: dict[str, frozenset[str]]  # every attribute name printed, by element
     holds_section: list[bool]  # by FlexStatement: whether it has a place for executions, be it empty
+    levels: frozenset[str]  # every level of detail that rows print
 
 
 def read_statement(body: bytes) -> Statement:
@@ -52,6 +54,10 @@ def read_statement(body: bytes) -> Statement:
         attributes, holds_section = printed_attributes(body), along.holds_section
         told = parsing.result()
     response = told["response"]
+    if told["statements"].height != len(holds_section):
+        raise ContractViolation(
+            f"The reply holds {len(holds_section)} statements, {told['statements'].height} of them where statements belong."
+        )
     trades, confirms = (_executions(told[name]) for name in ("trades", "confirms"))
     silent = set(range(len(holds_section))) - {*trades["statement"], *confirms["statement"]}
     for place in silent & others(body) if silent else ():
@@ -63,6 +69,7 @@ def read_statement(body: bytes) -> Statement:
         confirms=confirms.rename(CONFIRM_NAMES),
         attributes=attributes,
         holds_section=holds_section,
+        levels=_levels(told["trades"]) | _levels(told["confirms"]),
     )
 
 
@@ -81,6 +88,11 @@ def _executions(frame: pl.DataFrame) -> pl.DataFrame:
         .drop("<row>")
         .with_row_index("raw_row")
     )
+
+
+def _levels(frame: pl.DataFrame) -> frozenset[str]:
+    levels = frame.get_column("levelOfDetail")
+    return frozenset(levels.filter(~levels.is_in(NULL_WORDS)).unique().str.to_uppercase())
 
 
 def others(body: bytes) -> set[int]:
