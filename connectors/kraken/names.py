@@ -102,10 +102,10 @@ class Names:
         return any(asset in known for known in (self.assets, FIRST_ASSETS, OTHER_NAMES, QUOTES)) or asset.endswith("x")
 
     def market_of(self, one: str, other: str) -> Pair:
-        """Say which of two assets is priced in the other: as Kraken lists them, else by custom."""
-        for pair in (Pair(one, other), Pair(other, one)):
-            if str(pair) in self.pairs:
-                return pair
+        """Say which of two assets is priced in the other: as Kraken lists them, else, or where it lists both, by custom."""
+        listed = [pair for pair in (Pair(one, other), Pair(other, one)) if str(pair) in self.pairs]
+        if len(listed) == 1:
+            return listed[0]
         base, quote = sorted((one, other), key=lambda asset: (_place(asset), asset))
         return Pair(base, quote)
 

@@ -86,3 +86,10 @@ def test_an_asset_is_the_same_however_it_is_held(name: str, asset: str) -> None:
 )
 def test_custom_says_which_of_two_assets_is_priced_in_the_other(one: str, other: str, market: str) -> None:
     assert str(UNLISTED.market_of(one, other)) == market == str(UNLISTED.market_of(other, one))
+
+
+def test_custom_decides_where_a_market_is_listed_both_ways() -> None:
+    pairs = {"USDTEUR": {"base": "USDT", "quote": "ZEUR"}, "EURUSDT": {"base": "ZEUR", "quote": "USDT"}}
+    both, turned = Names.of([], [pairs]), Names.of([], [{"EURUSDT": pairs["EURUSDT"]}])
+    assert str(both.market_of("EUR", "USDT")) == str(UNLISTED.market_of("EUR", "USDT")) == "USDT/EUR"
+    assert str(turned.market_of("EUR", "USDT")) == "EUR/USDT"
