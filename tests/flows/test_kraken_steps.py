@@ -95,6 +95,15 @@ def test_an_export_that_was_not_compared_is_not_believed(grain: str, tmp_path: P
             assert con.execute("select count(*) from gaps").fetchone() == (1,)
 
 
+def test_the_page_that_an_export_is_compared_with_counts_for_nothing(tmp_path: Path) -> None:
+    with desk(tmp_path, trades=100, years=1, export_queued_seconds=0.1, export_processed_seconds=0.2) as at:
+        at.bring(at.everything(), Way.EXPORT)
+        with db.writer(at.home) as con:
+            told = con.execute("select source, row_count from coverage order by source").fetchall()
+        account = at.broker.account
+        assert told == [("kraken_export", len(account.trades.rows)), ("kraken_ledger", len(account.ledger.rows))]
+
+
 def test_an_export_that_names_no_pending_entry_is_believed(tmp_path: Path) -> None:
     with desk(tmp_path, trades=60, years=1) as at:  # few enough that the newest page holds one
         assert at.ask(at.everything(), Way.EXPORT).error is None
