@@ -46,14 +46,14 @@ def explained(
     if stored.is_empty() and entries.is_empty():
         return said, NOBODY
     mine = {reply.exchange_id: reply for reply in replies}
-    wanted = pl.concat([own.select(PLACE), stored.select(PLACE)]).unique()
-    earlier = _landed(con, home, {*wanted["exchange_id"], *entries["exchange_id"]} - mine.keys())
-    known = earlier | mine
-    explains = [*listings, *(known[each] for each in {*entries["exchange_id"]}), *_with_entries_of(stored, said, mine)]
+    wanted = pl.concat([own.select(PLACE), stored.select(PLACE)]).unique(maintain_order=True)
+    unread = {*wanted["exchange_id"], *entries["exchange_id"]} - mine.keys()
+    known = mine | _landed(con, home, unread)
+    told = [known[each] for each in entries["exchange_id"] if each in known]
+    explains = [*listings, *told, *_with_entries_of(stored, said, mine)]
     names = [*context, *(replace(reply, is_context=True) for reply in explains)]
-    again = Normalized.union(
-        broker.normalize([*names, known[each]]) for each in wanted["exchange_id"].unique(maintain_order=True)
-    )
+    waiting = [known[each] for each in wanted["exchange_id"].unique(maintain_order=True) if each in known]
+    again = Normalized.union(broker.normalize([*names, reply]) for reply in waiting)  # each by itself, as it came
     read = again.reports.join(wanted, on=PLACE, how="semi", maintain_order="left")
     moment = max(reply.answered_at for reply in replies)
     return _with(said, read, again.instruments, moment), stored.select(PLACE).join(read, on=PLACE, how="semi")
@@ -84,6 +84,7 @@ def _entries_about(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> pl.Dat
         from ledger_entries
         where exec_id in (select exec_id from unexplained)
             and (broker, account, exec_id) in (select (broker, account, exec_id) from unexplained)
+        order by exchange_id
         """
     ).pl()
     con.unregister("unexplained")
