@@ -7,7 +7,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.resources import files
-from itertools import product
 
 import duckdb
 import polars as pl
@@ -23,6 +22,7 @@ BATCH_ROWS = 12_500
 POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 4 order by key_worth desc"
 PLACE = {"exchange_id": pl.String, "raw_row": pl.Int32}
 SAME_DAYS, ANY_DAY = 2, 10_000  # before and after the legs of an execution that come now
+CANCELS_TOLD_TWICE = ((True, ANY_DAY), (False, 0), (False, 1))
 UNMATCHED_CANCELS = """
 select distinct
     unnest(
@@ -342,8 +342,8 @@ def _judge(con: duckdb.DuckDBPyConnection) -> None:
             con.execute(_sql("07_poor_keys"), {"key_rank": key_rank, "worth": worth, "by_day": by_day})
     for within_a_day in (True, False):
         con.execute(_sql("08_by_execution"), {"within_a_day": within_a_day})
-    for of_a_trade in (True, False) if _scalar(con, "select count(*) from cancels") else ():
-        con.execute(_sql("08_cancels"), {"of_a_trade": of_a_trade})
+    for of_a_trade, days in CANCELS_TOLD_TWICE if _scalar(con, "select count(*) from cancels") else ():
+        con.execute(_sql("08_cancels"), {"of_a_trade": of_a_trade, "days": days})
     for within_an_order in (True, False):
         con.execute(_sql("08_by_terms"), {"within_an_order": within_an_order})
     con.execute(_sql("08_orders"))
@@ -364,8 +364,10 @@ def _net_cancels(con: duckdb.DuckDBPyConnection) -> None:
     told = con.execute(UNMATCHED_CANCELS).fetchall()
     for named in ("trade", "unprinted", "none"):
         if (named,) in told:
-            for booked_again, by_id in product((True, False), repeat=2):
-                con.execute(_sql("09_netting"), {"named": named, "booked_again": booked_again, "by_id": by_id})
+            for by_id in (True, False):
+                con.execute(_sql("09_netting"), {"named": named, "by_id": by_id})
+    if told:
+        con.execute(_sql("09_booked_again"))
 
 
 def _write(con: duckdb.DuckDBPyConnection) -> None:

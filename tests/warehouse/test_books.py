@@ -25,11 +25,13 @@ def test_the_warehouse_is_the_book(chance: Random, data: st.DataObject) -> None:
         told(books, since, until, minute, (data.draw(st.sampled_from(BOXES)),))
         for minute, (since, until) in enumerate(windows, start=1)
     ]
+    statements = [whole, *parts]
+    places = range(len(statements))
     warehouses = []
-    for order in ([whole, *parts], data.draw(st.permutations([whole, *parts]))):
+    for order in (places, data.draw(st.permutations(places))):
         con = empty_warehouse()
-        for hour, body in enumerate(order):
-            load_statement(con, body, hour=hour)
+        for hour, place in enumerate(order):
+            load_statement(con, statements[place], hour=hour)
         warehouses.append(con)
     found = {
         name: set(con.execute(f"select account, row_key from {name}").fetchall()) for name in ("executions", "fills")

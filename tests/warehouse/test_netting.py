@@ -146,6 +146,18 @@ def test_a_cancel_confirmed_by_trade_and_booked_without_it_is_one(pointer: dict[
     assert ask(con, "select count(*), sum(signed_qty)::double from executions") == [(3, 10)]
 
 
+def test_of_two_cancels_without_pointer_the_confirmed_one_is_that_of_its_day() -> None:
+    """The confirmations of the first day were never asked for."""
+    third = {"reportDate": "20260107"}
+    con = in_any_order(
+        first_day(executed(1), executed(2), executed(3), cancelled(4, reportDate="20260105")),
+        statement(cancelled(5, **third), since="20260106", until="20260107", generated="20260108;043000"),
+        statement(confirm(**{**CANCEL, **third}), since="20260107", until="20260107", generated="20260107;170000"),
+    )
+    assert standing(con) == ["t:1"]
+    assert ask(con, "select count(*) from executions") == [(5,)]
+
+
 def test_two_cancels_of_two_trades_stay_two_where_each_channel_tells_one() -> None:
     con = in_any_order(
         first_day(executed(1), executed(2)),

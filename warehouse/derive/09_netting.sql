@@ -2,8 +2,7 @@
 -- they name ($named = 'trade'); then, where the ids they name are of kinds that a row does not print, of such rows ('unprinted');
 -- and cancels that name nothing, of any ('none'). A row that prints another id than the one named is another row, though the one
 -- named be unknown: so nothing that comes later can take back what was netted. An instrument is known by its id ($by_id), then,
--- where only one of the two rows tells an id, by its symbol. Of several bookings of an execution the last stands: those before
--- it are netted first ($booked_again), wherever their cancels are printed.
+-- where only one of the two rows tells an id, by its symbol.
 
 insert into ends
 with open_rows as (
@@ -12,29 +11,6 @@ with open_rows as (
     where row_hash not in (select ended_hash from ends)
         and row_hash not in (select by_hash from ends)
         and row_hash not in (select row_hash from late)
-),
-
-booked_again as (
-    select distinct earlier.row_hash
-    from told as earlier
-    inner join told as later
-        on later.broker = earlier.broker
-        and later.account = earlier.account
-        and later.source = earlier.source
-        and later.symbol = earlier.symbol
-        and later.side = earlier.side
-        and later.ord > earlier.ord
-        and (
-            later.exec_id = earlier.exec_id
-            or (
-                coalesce(later.exec_id, earlier.exec_id) is null
-                and coalesce(later.trade_id, later.transact_time::varchar) = coalesce(earlier.trade_id, earlier.transact_time::varchar)
-                and (later.report_date > earlier.report_date or $named = 'trade')
-            )
-        )
-    where $booked_again
-        and earlier.exec_type <> 'CANCEL'
-        and later.exec_type not in ('CANCEL', 'CORRECT')
 ),
 
 lanes as (
@@ -52,7 +28,6 @@ lanes as (
     where case
             when exec_type <> 'CANCEL'
                 then case $named when 'trade' then trade_id is not null when 'unprinted' then key_rank < 4 else true end
-                and (not $booked_again or row_hash in (select row_hash from booked_again))
             when $named = 'trade' then names_no_known_row and ref_trade_id is not null
             when $named = 'unprinted' then names_no_known_row and coalesce(ref_row_key, ref_trade_id) is not null
             else ref_row_key is null and ref_trade_id is null
