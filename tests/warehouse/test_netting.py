@@ -91,6 +91,16 @@ def test_a_booking_printed_before_the_cancel_that_made_room_for_it_stands(
     assert ask(con, "select report_date::varchar from fills") == [("2026-01-06",)]
 
 
+def test_each_booking_is_left_to_the_cancel_before_the_next_whatever_they_name() -> None:
+    no_ids, same_day = {"transactionID": ""}, {"reportDate": "20260105", "dateTime": "20260105;110000"}
+    con = in_any_order(
+        first_day(executed(1, **no_ids), cancelled(0, **no_ids, **same_day), executed(1, **no_ids)),
+        second_day(cancelled(0, **no_ids, origTradeID="T1")),
+    )
+    assert standing(con) == []
+    assert ask(con, FINDINGS) == []
+
+
 def test_two_cancels_of_equal_terms_are_two_though_one_tells_its_order() -> None:
     rows = [trade(tradeID=f"T{place}", ibExecID=f"0000aaaa.0000bbbb.0{place}.01", orderID="7") for place in (1, 2)]
     same_day = {**CANCEL, "reportDate": "20260105"}
