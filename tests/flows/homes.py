@@ -17,6 +17,7 @@ from warehouse import db, landing
 TOMORROW = date(2100, 1, 1)
 PATIENCE_SECONDS = 40.0
 FILLS = "select * from fills order by all"
+OF_SECRETS = ("GetApiKeyInfo",)  # endpoints whose bodies are landed as hashes
 
 
 def at(home: Path) -> Terminal:
@@ -41,10 +42,10 @@ def assert_all_is_loaded(home: Path) -> None:
     with db.reader(home) as con:
         assert asked(con, FILLS) == rows(home, FILLS)
     landed = {name for path in landing.landed_files(home) for name in pl.read_parquet(path)["conversation_id"]}
-    exchanges = rows(home, "select conversation_id, kind, exchange_id, landed_file, body_sha256 from exchanges")
+    exchanges = rows(home, "select conversation_id, kind, endpoint, exchange_id, landed_file, body_sha256 from exchanges")
     assert landed == {row["conversation_id"] for row in exchanges}
     for row in exchanges:
-        if row["kind"] == "exchange":
+        if row["kind"] == "exchange" and row["endpoint"] not in OF_SECRETS:
             body = landing.read_body(home, row["landed_file"], row["exchange_id"])
             assert body is not None
             assert hashlib.sha256(body).hexdigest() == row["body_sha256"]

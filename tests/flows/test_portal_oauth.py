@@ -187,6 +187,7 @@ def test_a_block_keeps_all_that_is_secret_encrypted_and_makes_the_same_consumer(
     )
     block.save("portal-with-oauth", overwrite=True)
     loaded = IbkrPortalConnection.load("portal-with-oauth")
+    IbkrPortalConnection.delete("portal-with-oauth")  # or whatever runs next would ask with it
     assert isinstance(loaded, IbkrPortalConnection)
     connection = loaded.connection("portal-with-oauth")
     assert connection.credentials.base_url == "https://api.ibkr.com/v1/api"

@@ -52,10 +52,12 @@ def held(home: Path, name: str, *, until_landed: str = "never") -> Iterator[None
         [sys.executable, "-c", HOLDS, str(home), name, until_landed],
         cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True,
     ) as holder:  # fmt: skip
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "holds\n"
-        yield
-        holder.kill()
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "holds\n"
+            yield
+        finally:
+            holder.kill()
 
 
 @pytest.mark.usefixtures("flex")

@@ -50,7 +50,8 @@ inner join orders as better
 qualify row_number() over (partition by open_rows.row_hash, open_rows.source order by better.source_rank desc) = 1;
 
 -- What is left of an order is compared second by second: what one channel tells as one trade the other tells as several, perhaps
--- not all of them. Then the larger sum counts, and a person should look.
+-- not all of them. Then the larger sum counts, and a person should look. What the ledger has booked under its own id is a trade
+-- of its own, whoever tells it.
 create or replace temp table seconds as
 select
     latest.broker,
@@ -62,7 +63,7 @@ select
     latest.source_rank,
     sum(latest.last_qty) as last_qty,
     arg_min(latest.row_hash, (latest.row_order, latest.row_hash)) as first_hash,
-    list(latest.row_hash) as row_hashes
+    list(latest.row_hash) filter (where latest.row_hash not in (select exec_hash from paid)) as row_hashes
 from latest
 anti join twins
     on twins.lesser_hash = latest.row_hash
@@ -85,6 +86,7 @@ select
 from seconds as lesser
 inner join seconds as better using (broker, account, order_id, side, second)
 where better.source <> lesser.source
+    and lesser.row_hashes is not null
     and (better.last_qty, better.source_rank) > (lesser.last_qty, lesser.source_rank)
 qualify
     row_number() over (
