@@ -172,7 +172,7 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     Gives rows added, revised and fills that ceased to stand, and whether any row says something else than before.
     """
     placed = reports.with_row_index("place")
-    con.register("incoming", _whole(placed))
+    con.register("incoming", _in_batches(placed))
     con.execute(_sql("01_links"))
     con.execute(_sql("paid"))
     con.execute(_links_of_others(reports))
@@ -181,7 +181,7 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     con.register("incoming_few", placed.filter(pl.col("place").is_in(few)))
     con.execute(_sql("02_apart"))
     tangled = _places(con, "select place from tangled")
-    con.register("incoming_alone", _whole(placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed))
+    con.register("incoming_alone", _in_batches(placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed))
     with _one_thread(con) if placed.height > BATCH_ROWS else nullcontext():
         con.execute(_sql("03_alone"))
     for registered in ("incoming", "incoming_few", "incoming_alone"):
@@ -305,12 +305,9 @@ def _places(con: duckdb.DuckDBPyConnection, query: str) -> list[int]:
     return [place for (place,) in con.execute(query).fetchall()]
 
 
-def _whole(frame: pl.DataFrame) -> pa.Table:
-    """Hand a frame over to be read whole: in batches, side by side, and its texts stay where they are.
-
-    DuckDB lets Arrow look for single rows, and of texts that lie so it cannot: no statement may ask for some of them.
-    """
-    table = frame.to_arrow(compat_level=pl.CompatLevel.newest())
+def _in_batches(frame: pl.DataFrame) -> pa.Table:
+    """Hand a frame over in batches: DuckDB reads them side by side."""
+    table = frame.to_arrow().combine_chunks()
     return pa.Table.from_batches(table.to_batches(max_chunksize=BATCH_ROWS), schema=table.schema)
 
 

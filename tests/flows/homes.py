@@ -42,7 +42,9 @@ def assert_all_is_loaded(home: Path) -> None:
     with db.reader(home) as con:
         assert asked(con, FILLS) == rows(home, FILLS)
     landed = {name for path in landing.landed_files(home) for name in pl.read_parquet(path)["conversation_id"]}
-    exchanges = rows(home, "select conversation_id, kind, endpoint, exchange_id, landed_file, body_sha256 from exchanges")
+    exchanges = rows(
+        home, "select conversation_id, kind, endpoint, exchange_id, landed_file, body_sha256 from exchanges"
+    )
     assert landed == {row["conversation_id"] for row in exchanges}
     for row in exchanges:
         if row["kind"] == "exchange" and row["endpoint"] not in OF_SECRETS:
