@@ -37,7 +37,7 @@ def assert_kinds_in_any_order(statements: list[bytes], expected: list[tuple[str,
     assert {name: table(con, name) for name in before} == before
 
 
-@pytest.mark.parametrize("ids", [{"transactionID": "1"}, {"transactionID": "1", **TRADE_ID}, TRADE_ID], ids=repr)
+@pytest.mark.parametrize("ids", [{"transactionID": "1"}, {"transactionID": "1", **TRADE_ID}, TRADE_ID, {}], ids=repr)
 @pytest.mark.parametrize("newest_is_typed", [True, False])
 def test_a_booking_stays_one_when_its_type_is_not_printed(ids: dict[str, str], *, newest_is_typed: bool) -> None:
     typed, untyped = trade(**EXPIRY, **ids), trade(**{**EXPIRY, **UNTYPED}, **ids)

@@ -1,4 +1,5 @@
--- Rows of one channel under one poorer key and under better ones: a box ticked later in the query must not make new rows.
+-- Rows of one channel under one poorer key and under better ones: a box ticked or unticked in the query must not make new
+-- rows. Of two without ids, the one that says that it is a booking is the better.
 -- One to one, by the strongest identity the poorer key has, between rows of equal terms and of one report date: without any id
 -- by the time, whichever day it counts for, and a row that tells no time by its day ($by_day). Where a
 -- report date is not printed, by number: the n-th booking of a trade, the cancels before it telling of bookings not seen.
