@@ -21,6 +21,9 @@ DIFFERING = f"select count(*) from (select {TOLD} from new_rows except select {T
 BATCH_ROWS = 12_500
 POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 4 order by key_worth desc"
 PLACE = {"exchange_id": pl.String, "raw_row": pl.Int32}
+SAME_TELLING = [
+    "broker", "account", "row_key", "source", "broker_clock", "signed_qty", "last_px", "gross_trade_amt", "commission",
+]  # fmt: skip
 SAME_DAYS, ANY_DAY = 2, 10_000  # before and after the legs of an execution that come now
 CANCELS_TOLD_TWICE = ((True, ANY_DAY), (False, 0), (False, 1))
 UNMATCHED_CANCELS = """
@@ -174,28 +177,35 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
     placed = reports.with_row_index("place")
     con.register("incoming", _in_batches(placed))
     con.execute(_sql("01_links"))
-    con.execute(_sql("paid"))
+    _read_payments(con)
     con.execute(_links_of_others(reports))
     con.execute(_sql("01_tangled"))
-    few = _places(con, "select place from tangled union all select place from priced")
-    con.register("incoming_few", placed.filter(pl.col("place").is_in(few)))
-    con.execute(_sql("02_apart"))
+    if _scalar(con, "select count(*) from paid"):
+        con.execute(_sql("02_priced"))
     tangled = _places(con, "select place from tangled")
-    con.register("incoming_alone", _in_batches(placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed))
-    with _one_thread(con) if placed.height > BATCH_ROWS else nullcontext():
+    alone = placed.filter(~pl.col("place").is_in(tangled)) if tangled else placed
+    con.register("incoming_alone", _in_batches(alone))
+    with _one_thread(con) if alone.height > BATCH_ROWS else nullcontext():
         con.execute(_sql("03_alone"))
-    for registered in ("incoming", "incoming_few", "incoming_alone"):
-        con.unregister(registered)
-    alone = reports.height - len(tangled)
     con.execute(_sql("03_verified"))
     con.execute(_sql("04_touched"))
+    for registered in ("incoming", "incoming_alone"):
+        con.unregister(registered)
+    if not tangled and not _scalar(con, "select count(*) from touched_families"):
+        return alone.height, 0, 0, False
+    con.register("incoming_tangled", _told_once(placed.filter(pl.col("place").is_in(tangled))))
+    con.execute(versions.BATCH)
+    con.unregister("incoming_tangled")
     _until_stable(con, "select count(*) from touched_families", "05_widen")
     con.execute(_sql("05_stored"))
     con.execute(versions.DROP_KNOWN)
     if not _scalar(con, "select (select count(*) from batch) + (select count(*) from touched)"):
-        return alone, 0, 0, False
+        return alone.height, 0, 0, False
     con.execute(versions.FIRST_VERSIONS)
-    con.execute(versions.MERGED_VERSIONS)
+    con.execute(versions.REPLIES)
+    if _scalar(con, versions.TOLD_IN_PARTS):
+        con.execute(versions.REPLIES_IN_PARTS)
+    con.execute(versions.merged_versions(told_apart=bool(_scalar(con, versions.TOLD_APART))))
     _judge(con)
     added = _scalar(con, "select count(*) from new_rows anti join old_rows using (row_hash)")
     revised = _scalar(
@@ -214,7 +224,14 @@ def _merge_reports(con: duckdb.DuckDBPyConnection, reports: pl.DataFrame) -> tup
         "select count(*) from old_rows as old where old.stands and row_hash in (select row_hash from new_rows where not stands)",
     )
     _write(con)
-    return alone + added, revised, cancelled, is_told_otherwise
+    return alone.height + added, revised, cancelled, is_told_otherwise
+
+
+def _told_once(reports: pl.DataFrame) -> pl.DataFrame:
+    """Keep one of the rows that a reply tells twice: the highest revision, of equal ones the last."""
+    return reports.sort("exec_rev", "raw_row", descending=True, nulls_last=True, maintain_order=True).unique(
+        SAME_TELLING, keep="first", maintain_order=True
+    )
 
 
 def _with_terms(con: duckdb.DuckDBPyConnection, batch: Batch, told_at: datetime) -> pl.DataFrame:
@@ -332,18 +349,13 @@ def _judge(con: duckdb.DuckDBPyConnection) -> None:
         where exec_id is not null
         """
     )
-    con.execute(_sql("paid"))
+    _read_payments(con)
     con.execute(_sql("06_latest"))
     for key_rank, worth in con.execute(POORER_KEYS).fetchall():
         for by_day in (False, True) if key_rank == NO_ID else (False,):
             con.execute(_sql("07_poor_keys"), {"key_rank": key_rank, "worth": worth, "by_day": by_day})
-    for within_a_day in (True, False):
-        con.execute(_sql("08_by_execution"), {"within_a_day": within_a_day})
-    for of_a_trade, days in CANCELS_TOLD_TWICE if _scalar(con, "select count(*) from cancels") else ():
-        con.execute(_sql("08_cancels"), {"of_a_trade": of_a_trade, "days": days})
-    for within_an_order in (True, False):
-        con.execute(_sql("08_by_terms"), {"within_an_order": within_an_order})
-    con.execute(_sql("08_orders"))
+    if _scalar(con, "select count(distinct source) from latest") > 1:
+        _match_channels(con)
     con.execute(_sql("08_lessers"))
     con.execute(_sql("09_cancels"))
     _net_cancels(con)
@@ -354,6 +366,24 @@ def _judge(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(versions.FILLERS)
     con.execute(versions.NEW_ROWS)
     con.execute(_sql("13_old_rows"))
+
+
+def _read_payments(con: duckdb.DuckDBPyConnection) -> None:
+    """Read what the ledger says was paid for `asked_executions`; most brokers keep none."""
+    con.execute(_sql("paid"))
+    if _scalar(con, "select exists(from ledger_entries)"):
+        con.execute(_sql("paid_by_ledger"))
+
+
+def _match_channels(con: duckdb.DuckDBPyConnection) -> None:
+    """Find what several channels tell of one execution, one cancel or one order."""
+    for within_a_day in (True, False):
+        con.execute(_sql("08_by_execution"), {"within_a_day": within_a_day})
+    for of_a_trade, days in CANCELS_TOLD_TWICE if _scalar(con, "select count(*) from cancels") else ():
+        con.execute(_sql("08_cancels"), {"of_a_trade": of_a_trade, "days": days})
+    for within_an_order in (True, False):
+        con.execute(_sql("08_by_terms"), {"within_an_order": within_an_order})
+    con.execute(_sql("08_orders"))
 
 
 def _net_cancels(con: duckdb.DuckDBPyConnection) -> None:

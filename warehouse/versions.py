@@ -33,13 +33,25 @@ _AS_TOLD = ",\n    ".join(
     for place, column in enumerate(TOLD)
 )
 
+# The tangled rows of a batch, and what each of them tells.
+BATCH = f"""
+create or replace temp table batch as
+select
+    told.* exclude (place, broker_clock),
+    coalesce(told.broker_clock, timestamp '1970-01-01') as broker_clock,
+    row_hash,
+    ({_TELLS})::bigint as tells
+from incoming_tangled as told
+inner join (select place, row_hash from batch_links) using (place)
+"""
+
 # A reply read again, or read in another file, tells nothing new; nor does a picture of this moment (its clock is that of its
 # answer) which shows a row as it was, or as it was in an earlier revision.
 DROP_KNOWN = f"""
 delete from batch
 where rowid in (
     select told.rowid
-    from (select *, rowid, {_TELLS} as tells from batch) as told
+    from (select *, rowid from batch) as told
     inner join stored_reports as stored
         on stored.row_hash = told.row_hash
         and stored.source = told.source
@@ -105,8 +117,8 @@ where row_hash not in (select row_hash from stored_reports)
 qualify count(*) over (partition by row_hash, source) = 1
 """
 
-MERGED_VERSIONS = f"""
-insert into new_reports by name
+REPLIES = f"""
+create or replace temp table replies as
 with again as (
     select row_hash, source
     from batch
@@ -114,13 +126,11 @@ with again as (
     group by all
 ),
 
-replies as (
+every as (
     select
         {listed(KEY)},
         {listed(TOLD)},
-        source, answered_at as told_at, exchange_id, raw_row, broker_clock as clock, row_hash, ({
-    _TELLS
-})::bigint as told
+        source, answered_at as told_at, exchange_id, raw_row, broker_clock as clock, row_hash, tells as told
     from batch
     semi join again using (row_hash, source)
     union all
@@ -129,20 +139,42 @@ replies as (
         {listed(TOLD)},
         source, first_seen_at, exchange_id, raw_row,
         unnest(case when clock_last > clock_first then [clock_first, clock_last] else [clock_first] end),
-        row_hash, ({_TELLS})::bigint
+        row_hash, null
     from stored_reports
     semi join again using (row_hash, source)
     where tellings is null
-    union all
-    select
-        {listed(KEY)},
-        {_AS_TOLD},
-        source, first_seen_at, exchange_id, raw_row, telling.clock, row_hash, telling.told
-    from (select *, unnest(tellings) as telling from stored_reports) as stored
-    semi join again using (row_hash, source)
-),
+)
 
-placed as (
+select * replace (coalesce(told, {_TELLS})::bigint as told)
+from every
+"""
+
+TOLD_IN_PARTS = "select count(*) from stored_reports where tellings is not null"
+
+REPLIES_IN_PARTS = f"""
+insert into replies
+select
+    {listed(KEY)},
+    {_AS_TOLD},
+    source, first_seen_at, exchange_id, raw_row, telling.clock, row_hash, telling.told
+from (select *, unnest(tellings) as telling from stored_reports) as stored
+where (row_hash, source) in (select (row_hash, source) from replies)
+"""
+
+# Whether some reply tells of a row what another leaves out: mostly all come of one query, and there is nothing to take over.
+TOLD_APART = """
+select count(*)
+from (
+    select row_hash
+    from replies
+    group by row_hash, source
+    having min(told) <> max(told)
+)
+"""
+
+_PLACED = f"""
+insert into new_reports by name
+with placed as (
     select
         *,
         row_number() over (
@@ -154,9 +186,10 @@ placed as (
         case when not ends_with(instrument_id, ':' || symbol) then instrument_id end as told_instrument,
         nullif(exec_type, 'TRADE') as told_type
     from replies
-),
+)
+"""
 
-neighbourly as (
+_NEIGHBOURLY = f"""
     select
         {listed(KEY)},
         {
@@ -188,7 +221,17 @@ neighbourly as (
     window
         earlier as (partition by row_hash, source order by place rows between unbounded preceding and 1 preceding),
         later as (partition by row_hash, source order by place rows between 1 following and unbounded following)
-),
+"""
+
+_ALIKE = """
+    select
+        * exclude (told_instrument, told_type, book_date, fee_status),
+        book_date as printed_date
+    from placed
+"""
+
+_COUNTED = f"""
+,
 
 completed as (
     select
@@ -200,7 +243,7 @@ completed as (
 
 compared as (
     select
-        *,
+        row_hash, source, place, told, told_at, exchange_id, raw_row, clock,
         ({_TELLS})::bigint as known,
         place = 1
         or row({", ".join(VERSIONED)}) is distinct from lag(row({", ".join(VERSIONED)})) over placed
@@ -213,7 +256,7 @@ compared as (
 counted as (
     select
         *,
-        sum(is_new_version::integer) over (partition by row_hash, source order by place) as version
+        sum(is_new_version::integer) over (partition by row_hash, source order by place)::integer as version
     from compared
 ),
 
@@ -223,29 +266,51 @@ bounded as (
         told is distinct from lag(told) over placed or told is distinct from lead(told) over placed as is_bound
     from counted
     window placed as (partition by row_hash, source, version order by place)
+),
+
+runs as (
+    select
+        row_hash,
+        source,
+        version,
+        max(place) as place,
+        min(told_at) as first_seen_at,
+        arg_max(exchange_id, place) filter (where is_new_version or is_restated) as exchange_id,
+        arg_max(raw_row, place) filter (where is_new_version or is_restated) as raw_row,
+        min(clock) as clock_first,
+        max(clock) as clock_last,
+        case
+            when not bool_and(told = known)
+                then list({{'clock': clock, 'told': told}} order by place) filter (where is_bound)
+        end as tellings
+    from bounded
+    group by row_hash, source, version
 )
 
 select
     {listed(KEY)},
-    {listed(VERSIONED, "any_value({0}) as {0}")},
-    {listed(IN_PLACE, "arg_max({0}, place) as {0}")},
+    {listed(TOLD)},
     source,
-    version::integer as version,
-    min(told_at) as first_seen_at,
-    min(told_at) as last_changed_at,
-    arg_max(exchange_id, place) filter (where is_new_version or is_restated) as exchange_id,
-    arg_max(raw_row, place) filter (where is_new_version or is_restated) as raw_row,
-    min(clock) as clock_first,
-    max(clock) as clock_last,
+    runs.version,
+    runs.first_seen_at,
+    runs.first_seen_at as last_changed_at,
+    runs.exchange_id,
+    runs.raw_row,
+    runs.clock_first,
+    runs.clock_last,
     row_hash,
-    case
-        when not bool_and(told = known)
-            then list({{'clock': clock, 'told': told}} order by place) filter (where is_bound)
-    end as tellings,
+    runs.tellings,
     {FLAGS}
-from bounded
-group by row_hash, source, version, {", ".join(KEY)}
+from runs
+inner join completed using (row_hash, source, place)
 """
+
+
+def merged_versions(*, told_apart: bool) -> str:
+    """Write the SQL that lays replies out as versions; what one of them leaves out is looked for only where that may be."""
+    taken = _NEIGHBOURLY if told_apart else _ALIKE
+    return f"{_PLACED}, neighbourly as ({taken}){_COUNTED}"
+
 
 # Every version of every touched row as it will stand after this load.
 TOUCHED_REPORTS = """

@@ -53,20 +53,20 @@ def require_unambiguous(text: pl.Series, attribute: str) -> None:
 
 def read_dates(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """Turn text columns into dates. What is no date becomes null and `time_unreadable in <column>` in `reading_fault`."""
+    told = frame.select(pl.col(columns).drop_nulls().unique().implode())
     for column in columns:
-        text = frame.get_column(column)
-        require_unambiguous(text, column)
-        known = (
-            text.drop_nulls().unique().to_frame().with_columns(pl.col(column).str.extract_groups(PATTERN).alias("part"))
-        )
-        days = known.select(column, day=_day())
-        frame = frame.join(days, on=column, how="left", maintain_order="left", nulls_equal=False).with_columns(
-            reading_fault=_faulty(
-                pl.col(column).is_not_null() & (pl.col(column) != "MULTI") & pl.col("day").is_null(), column
-            ),
-        )
-        frame = frame.with_columns(pl.col("day").alias(column)).drop("day")
-    return frame
+        require_unambiguous(told.item(0, column), column)
+    words = pl.concat([told.item(0, column) for column in columns]).unique()
+    days = words.to_frame("word").select("word", day=pl.col("word").str.extract_groups(PATTERN).pipe(_day))
+    read = [
+        pl.col(column).replace_strict(days["word"], days["day"], default=None, return_dtype=pl.Date).alias(column)
+        for column in columns
+    ]
+    unread = [
+        pl.when(day.is_null() & pl.col(column).is_not_null() & (pl.col(column) != "MULTI")).then(_unreadable(column))
+        for column, day in zip(columns, read, strict=True)
+    ]
+    return frame.with_columns(pl.coalesce("reading_fault", *unread).alias("reading_fault"), *read)
 
 
 def read_times(frame: pl.DataFrame, column: str, order: str, called: str) -> pl.DataFrame:
@@ -85,22 +85,22 @@ def read_times(frame: pl.DataFrame, column: str, order: str, called: str) -> pl.
     timed = pl.col("is_timed")
     unzoned = pl.col("printed_zone").is_null()
     utc = pl.when(unzoned).then(pl.col("new_york")).otherwise(pl.col("local") - pl.duration(minutes="offset"))
+    unread = pl.col(column).is_not_null() & (pl.col("clock_date").is_null() | (timed & utc.is_null()))
     return frame.with_columns(
         transact_time=pl.when(timed).then(utc),
         wall_time=pl.when(timed).then(pl.when(unzoned).then(pl.col("local")).otherwise(_wall_time(utc))),
         time_zone_assumed=pl.when(timed & unzoned).then(pl.lit(NEW_YORK)),
-        reading_fault=_faulty(
-            pl.col(column).is_not_null() & (pl.col("clock_date").is_null() | (timed & utc.is_null())), called
-        ),
+        reading_fault=pl.coalesce("reading_fault", pl.when(unread).then(_unreadable(called))),
     ).drop("printed_zone", "local", "offset", "is_timed", "new_york")
 
 
 def _in_parts(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     """Read times of any format: the date, the time as printed, its zone and that zone's distance from Greenwich."""
+    part = pl.col("part")
     return (
         frame.with_columns(part=pl.col(column).str.extract_groups(PATTERN))
-        .with_columns(clock_date=_day(), printed_zone=pl.col("part").struct.field("zone"))
-        .with_columns(local=_local(), offset=_offset(), is_timed=pl.col("part").struct.field("H").is_not_null())
+        .with_columns(clock_date=_day(part), printed_zone=part.struct.field("zone"))
+        .with_columns(local=_local(part), offset=_offset(), is_timed=part.struct.field("H").is_not_null())
         .drop("part")
     )
 
@@ -122,35 +122,31 @@ def _wall_time(utc: pl.Expr) -> pl.Expr:
     return utc.dt.replace_time_zone("UTC").dt.convert_time_zone(NEW_YORK).dt.replace_time_zone(None)
 
 
-def _faulty(condition: pl.Expr, column: str) -> pl.Expr:
-    return pl.coalesce("reading_fault", pl.when(condition).then(pl.lit(f"time_unreadable in {column}")))
+def _unreadable(column: str) -> pl.Expr:
+    return pl.lit(f"time_unreadable in {column}")
 
 
-def _number(name: str) -> pl.Expr:
-    return pl.col("part").struct.field(name).cast(pl.Int32)
+def _number(part: pl.Expr, name: str) -> pl.Expr:
+    return part.struct.field(name).cast(pl.Int32)
 
 
-def _day() -> pl.Expr:
-    month = (
-        pl.col("part")
-        .struct.field("mon")
-        .str.to_uppercase()
-        .replace_strict(MONTHS, default=None, return_dtype=pl.Int32)
-    )
-    short = _number("yy")
+def _day(part: pl.Expr) -> pl.Expr:
+    """Make a date of the groups that `PATTERN` found; null where they are none."""
+    month = part.struct.field("mon").str.to_uppercase().replace_strict(MONTHS, default=None, return_dtype=pl.Int32)
+    short = _number(part, "yy")
     year = pl.when(short < 100).then(short + 2000).otherwise(short)  # noqa: PLR2004  (two digits: IBKR began in 1993, queries in 2005)
     written = pl.concat_str(
-        pl.coalesce(_number("y"), year).cast(pl.String).str.zfill(4),
-        pl.coalesce(_number("m"), month).cast(pl.String).str.zfill(2),
-        pl.coalesce(_number("d"), _number("dd")).cast(pl.String).str.zfill(2),
+        pl.coalesce(_number(part, "y"), year).cast(pl.String).str.zfill(4),
+        pl.coalesce(_number(part, "m"), month).cast(pl.String).str.zfill(2),
+        pl.coalesce(_number(part, "d"), _number(part, "dd")).cast(pl.String).str.zfill(2),
     )
     return written.str.to_date("%Y%m%d", strict=False)
 
 
-def _local() -> pl.Expr:
+def _local(part: pl.Expr) -> pl.Expr:
     """Build the time as printed. 25:00:00 is no time and becomes null, as does a date without a time of day."""
-    micros = pl.col("part").struct.field("f").str.strip_chars_start(".").str.pad_end(6, "0").cast(pl.Int32).fill_null(0)
-    hour, minute, second = _number("H"), _number("M"), _number("S")
+    micros = part.struct.field("f").str.strip_chars_start(".").str.pad_end(6, "0").cast(pl.Int32).fill_null(0)
+    hour, minute, second = (_number(part, name) for name in ("H", "M", "S"))
     valid = (hour < 24) & (minute < 60) & (second < 60)  # noqa: PLR2004
     return pl.when(valid).then(
         pl.col("clock_date").cast(pl.Datetime("us"))

@@ -41,19 +41,9 @@ def _one(reply: Reply) -> Normalized:
     statement = read_statement(require_statement(reply.body))
     _require_mandatory(statement)
     headers = _headers(statement, reply)
-    activity = _rows(statement.trades, headers, reply, ACTIVITY_NUMBERS).with_columns(
-        source=pl.lit(dialect.ACTIVITY),
-        source_rank=dialect.ACTIVITY_RANK,
-        status=pl.lit("final"),
-        charged_taxes="taxes",
-    )
-    confirmed = _rows(statement.confirms, headers, reply, CONFIRM_NUMBERS).with_columns(
-        source=pl.lit(dialect.CONFIRMS),
-        source_rank=dialect.CONFIRMS_RANK,
-        status=pl.lit("provisional"),
-        charged_taxes=_sum_of("tax", "salesTax", "otherTax"),
-    )
-    rows = pl.concat([activity, confirmed], how="diagonal")
+    rows = _activity(statement, headers, reply)
+    if statement.confirms.height:
+        rows = pl.concat([rows, _confirmed(statement, headers, reply)], how="diagonal")
     reports, quarantine = check(_reports(identity.identified(_classified(rows))))
     return Normalized(
         reports=reports,
@@ -88,6 +78,24 @@ def _headers(statement: Statement, reply: Reply) -> pl.DataFrame:
         # A day is told in full only by a statement written after it.
         returned_until=pl.min_horizontal(pl.col("toDate").dt.offset_by("1d"), "clock_date"),
         broker_clock=pl.coalesce("transact_time", pl.col("clock_date").cast(pl.Datetime("us"))),
+    )
+
+
+def _activity(statement: Statement, headers: pl.DataFrame, reply: Reply) -> pl.DataFrame:
+    return _rows(statement.trades, headers, reply, ACTIVITY_NUMBERS).with_columns(
+        source=pl.lit(dialect.ACTIVITY),
+        source_rank=dialect.ACTIVITY_RANK,
+        status=pl.lit("final"),
+        charged_taxes="taxes",
+    )
+
+
+def _confirmed(statement: Statement, headers: pl.DataFrame, reply: Reply) -> pl.DataFrame:
+    return _rows(statement.confirms, headers, reply, CONFIRM_NUMBERS).with_columns(
+        source=pl.lit(dialect.CONFIRMS),
+        source_rank=dialect.CONFIRMS_RANK,
+        status=pl.lit("provisional"),
+        charged_taxes=_sum_of("tax", "salesTax", "otherTax"),
     )
 
 

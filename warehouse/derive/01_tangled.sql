@@ -37,10 +37,3 @@ union
 select place from batch_links where exec_hash in (select exec_hash from batch_links group by exec_hash having count(*) > 1)
 union
 select place from batch_links where trade_hash in (select trade_hash from batch_links group by trade_hash having count(*) > 1);
-
--- And rows of which the ledger may know other fees.
-create or replace temp table priced as
-select place
-from batch_links
-semi join paid using (exec_hash)
-where place not in (select place from tangled);

@@ -1,17 +1,19 @@
 -- The latest version of each row of each channel, with only what identity, cancels and families look at.
 
 create or replace temp table settled as
-select
-    row_hash,
-    source,
-    version,
-    paid.told_at,
-    fees_by_ledger(paid.charges, commission, coalesce(comm_currency, currency)) as fee_entries,
-    entries_of(report.fee_entries, commission, comm_currency) as own_entries
-from touched_reports as report
-inner join paid on paid.exec_hash = link(report.broker, report.account, report.exec_id)
-where list_sort(fees_by_ledger(paid.charges, commission, coalesce(comm_currency, currency)))
-    is distinct from list_sort(entries_of(report.fee_entries, commission, comm_currency));
+select *
+from (
+    select
+        row_hash,
+        source,
+        version,
+        paid.told_at,
+        fees_by_ledger(paid.charges, commission, coalesce(comm_currency, currency)) as fee_entries,
+        entries_of(report.fee_entries, commission, comm_currency) as own_entries
+    from touched_reports as report
+    inner join paid on paid.exec_hash = link(report.broker, report.account, report.exec_id)
+)
+where list_sort(fee_entries) is distinct from list_sort(own_entries);
 
 create or replace temp table latest as
 select
@@ -98,6 +100,15 @@ create or replace temp table twins (
     lesser_source varchar,
     better_hash ubigint,
     better_source varchar
+);
+
+-- Rows of an order that another channel splits differently within a second; doubtful where the sums differ.
+create or replace temp table split_seconds (
+    row_hashes ubigint[],
+    lesser_source varchar,
+    better_hash ubigint,
+    better_source varchar,
+    is_doubtful boolean
 );
 
 -- What a cancel tells of bookings: that there was one of its terms before it, and, where the row it names is known, of which

@@ -76,7 +76,7 @@ where latest.key_rank = 5
     and latest.transact_time is not null
 group by all;
 
-create or replace temp table split_seconds as
+insert into split_seconds
 select
     lesser.row_hashes,
     lesser.source as lesser_source,

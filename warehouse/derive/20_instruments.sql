@@ -1,9 +1,14 @@
 -- Keep the latest description of each instrument; what a later one does not print stays.
 
 create or replace temp table described as
-select * from incoming
+select
+    *,
+    coalesce(broker_clock, timestamp '1970-01-01') as moment
+from incoming
 union all
-select instruments.*
+select
+    *,
+    coalesce(broker_clock, timestamp '1970-01-01')
 from instruments
 where instrument_id in (select instrument_id from incoming);
 
@@ -13,25 +18,25 @@ where instrument_id in (select instrument_id from incoming);
 insert into instruments
 select
     instrument_id,
-    any_value(broker order by broker_clock desc) as broker,
-    any_value(broker_symbol order by broker_clock desc) as broker_symbol,
-    any_value(canonical_symbol order by broker_clock desc) as canonical_symbol,
-    any_value(security_type order by broker_clock desc) as security_type,
-    any_value(description order by broker_clock desc) as description,
-    any_value(conid order by broker_clock desc) as conid,
-    any_value(isin order by broker_clock desc) as isin,
-    any_value(cusip order by broker_clock desc) as cusip,
-    any_value(figi order by broker_clock desc) as figi,
-    any_value(listing_exchange order by broker_clock desc) as listing_exchange,
-    any_value(underlying_symbol order by broker_clock desc) as underlying_symbol,
-    any_value(underlying_id order by broker_clock desc) as underlying_id,
-    any_value(contract_multiplier order by broker_clock desc) as contract_multiplier,
-    any_value(strike_price order by broker_clock desc) as strike_price,
-    any_value(maturity_date order by broker_clock desc) as maturity_date,
-    any_value(put_or_call order by broker_clock desc) as put_or_call,
-    any_value(base_asset order by broker_clock desc) as base_asset,
-    any_value(quote_asset order by broker_clock desc) as quote_asset,
+    arg_max(broker, moment) as broker,
+    arg_max(broker_symbol, moment) as broker_symbol,
+    arg_max(canonical_symbol, moment) as canonical_symbol,
+    arg_max(security_type, moment) as security_type,
+    arg_max(description, moment) as description,
+    arg_max(conid, moment) as conid,
+    arg_max(isin, moment) as isin,
+    arg_max(cusip, moment) as cusip,
+    arg_max(figi, moment) as figi,
+    arg_max(listing_exchange, moment) as listing_exchange,
+    arg_max(underlying_symbol, moment) as underlying_symbol,
+    arg_max(underlying_id, moment) as underlying_id,
+    arg_max(contract_multiplier, moment) as contract_multiplier,
+    arg_max(strike_price, moment) as strike_price,
+    arg_max(maturity_date, moment) as maturity_date,
+    arg_max(put_or_call, moment) as put_or_call,
+    arg_max(base_asset, moment) as base_asset,
+    arg_max(quote_asset, moment) as quote_asset,
     max(broker_clock) as broker_clock,
-    any_value(currency order by broker_clock desc) as currency
+    arg_max(currency, moment) as currency
 from described
 group by instrument_id;
