@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 
 from warehouse import untold
-from warehouse.load import note_change, transaction
+from warehouse.load import note_change
+from warehouse.scripts import transaction
 from warehouse.untold import Untold
 
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 import duckdb
 
 from warehouse import comments
-from warehouse.load import transaction
+from warehouse.scripts import transaction
 
 RECORD = """
 create table if not exists schema_migrations (

@@ -8,7 +8,7 @@ from connectors.checkup import Finding, Level, of_error
 from connectors.connector import Reply
 from connectors.errors import ContractViolation, Rejected
 from connectors.ibkr_flex.normalize import normalize
-from connectors.ibkr_flex.replies import holds_rows, require_statement
+from connectors.ibkr_flex.replies import as_statement, holds_rows
 from connectors.ibkr_flex.statement import Statement, read_statement
 
 
@@ -17,7 +17,7 @@ def examine(reply: Reply) -> Sequence[Finding] | None:
     if not holds_rows(reply.body):
         return None
     try:
-        statement = read_statement(require_statement(reply.body))
+        statement = read_statement(as_statement(reply.body))
         return [*_sections(statement), *_rows(statement, reply)]
     except (ContractViolation, Rejected) as refusal:
         return [of_error(refusal)]

@@ -20,7 +20,7 @@ from connectors.contract import (
 )
 from connectors.errors import Rejected
 from connectors.ibkr_flex import clock, dialect, identity
-from connectors.ibkr_flex.replies import holds_rows, require_statement
+from connectors.ibkr_flex.replies import as_statement, holds_rows
 from connectors.ibkr_flex.statement import Statement, read_statement
 
 NUMBERS = ["quantity", "tradePrice", "multiplier", "strike", "proceeds", "ibCommission", "netCash", "fxRateToBase"]
@@ -38,7 +38,7 @@ def normalize(replies: Sequence[Reply]) -> Normalized:
 
 
 def _one(reply: Reply) -> Normalized:
-    statement = read_statement(require_statement(reply.body))
+    statement = read_statement(as_statement(reply.body))
     _require_mandatory(statement)
     headers = _headers(statement, reply)
     rows = _activity(statement, headers, reply)

@@ -127,17 +127,18 @@ def _redeclared(text: str) -> bytes:
     return re.sub(r"^<\?xml[^>]*\?>", "", text, count=1).encode()
 
 
-def require_whole(body: bytes) -> None:
-    """Raise `ContractViolation` unless the document is closed to its last tag and holds the statements it counts."""
+def require_whole(body: bytes, held: int | None = None) -> None:
+    """Raise `ContractViolation` unless the document is closed to its last tag and holds the statements it counts.
+
+    `held` says how many statements it holds, where they have been counted.
+    """
     counted = _COUNT.search(body[:65536])
     announced = int(counted.group(1)) if counted else None
-    if (
-        announced is not None
-        and announced != body.count(b"<FlexStatement ")
-        and announced != len(_STATEMENTS.findall(body))
-    ):
-        message = f"The reply announces {announced} statements and holds {len(_STATEMENTS.findall(body))}."
-        raise ContractViolation(message, remedy="Download it again.")
+    if announced is not None and announced != (body.count(b"<FlexStatement ") if held is None else held):
+        found = len(_STATEMENTS.findall(body))
+        if announced != found:
+            message = f"The reply announces {announced} statements and holds {found}."
+            raise ContractViolation(message, remedy="Download it again.")
     if body[-4096:].rstrip().endswith(b"</" + STATEMENT.encode() + b">"):
         return
     parser = expat.ParserCreate()
@@ -217,8 +218,8 @@ def still_generating(response: Response) -> bool:
     raise error_of(code, fields.get("errormessage", ""))
 
 
-def require_statement(body: bytes) -> bytes:
-    """Give a whole statement in UTF-8, or raise: an envelope saved as a statement raises the error it holds."""
+def as_statement(body: bytes) -> bytes:
+    """Give what calls itself a statement, in UTF-8, or raise: an envelope saved as a statement raises the error it holds."""
     text = as_utf8(body)
     if root_of(text) == ENVELOPE:
         fields = _envelope(text)
@@ -228,7 +229,6 @@ def require_statement(body: bytes) -> bytes:
         raise ContractViolation(
             f"This is an error message of the Flex service, not a statement: {cause.message}"
         ) from cause
-    require_whole(text)
     return text
 
 
@@ -246,5 +246,5 @@ def endpoint_of(body: bytes, named: str | None = None) -> str:
         raise ContractViolation(
             f"This connector has no endpoint {named!r}.", remedy="Leave it out: statements tell themselves."
         )
-    require_statement(body)
+    require_whole(as_statement(body))
     return "GetStatement"

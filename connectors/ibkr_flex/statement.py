@@ -10,9 +10,10 @@ import polars as pl
 
 from connectors.errors import ContractViolation
 from connectors.ibkr_flex.parts import outline, tables
+from connectors.ibkr_flex.replies import require_whole
 
 READ_ROWS = 200  # rows surveyed one by one; of a longer statement, then, one in each so many bytes
-STRIDE = 1 << 18
+STRIDE = 1 << 20
 NULL_WORDS = ("", "-", "--", "N/A")
 EXECUTION = "EXECUTION"
 
@@ -47,8 +48,9 @@ class Statement:
 
 
 def read_statement(body: bytes) -> Statement:
-    """Read a whole UTF-8 statement. Raises `ContractViolation` when the XML is broken."""
+    """Read a whole UTF-8 statement. Raises `ContractViolation` when it is cut off or its XML is broken."""
     along = outline(body)
+    require_whole(body, held=len(along.holds_section))
     with ThreadPoolExecutor(max_workers=1) as beside:  # the parser leaves the interpreter free
         parsing = beside.submit(tables, body, along)
         attributes, holds_section = printed_attributes(body), along.holds_section

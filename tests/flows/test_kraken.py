@@ -16,7 +16,7 @@ from prefect.client.orchestration import get_client
 from connectors.kraken.sandbox import API_KEY, API_SECRET, Key, KrakenBroker, own_keys, running
 from flows import timing
 from flows.talk import Way
-from tests.connectors.kraken.desk import executions_in, executions_of
+from tests.connectors.kraken.desk import LeapingClock, executions_in, executions_of
 from warehouse import db
 
 STATE = "select state, reason, remedy, retry_at from connections where connection = 'kraken'"
@@ -60,11 +60,9 @@ def exchange(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.chdir(home)
-    broker = KrakenBroker(
-        trades=60, years=1, keys=own_keys("pro"), export_queued_seconds=0.1, export_processed_seconds=0.2
-    )
-    monkeypatch.setattr("connectors.kraken.conversations.PUBLIC_PAUSE", 0.0)
-    monkeypatch.setattr("connectors.kraken.conversations.POLLS", (0.5,))
+    clock = LeapingClock()
+    monkeypatch.setattr(timing, "TIME", timing.Time(clock, clock.sleep))
+    broker = KrakenBroker(clock=clock, trades=60, years=1, keys=own_keys("pro"))
     with running(broker) as address:
         for name, value in {
             "FILLHOUSE_HOME": str(home),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.warehouse.loading import empty_warehouse, load_statement, table
 from tests.warehouse.test_channels import AF_IDS, CANCEL, confirm, statement, trade
-from warehouse.load import derive_again
+from warehouse.judging import derive_again
 
 EXPIRY = {
     "assetCategory": "OPT", "symbol": "AAA  260116C00100000", "transactionType": "BookTrade", "price": "0", "commission": "0",

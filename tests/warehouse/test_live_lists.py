@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from connectors.connector import Reply
 from tests.warehouse.loading import EPOCH, empty_warehouse, load_reply, table
-from warehouse.load import Loaded, derive_again
+from warehouse.judging import derive_again
+from warehouse.load import Loaded
 
 ROOT = "0000e0d5.6576fd38.01"
 PRICES = {1: "192.26", 2: "192.30", 3: "192.28"}

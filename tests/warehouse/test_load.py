@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.importing import RECORDED
 from tests.warehouse.loading import empty_warehouse, load_statement, table
-from warehouse.load import derive_again
+from warehouse.judging import derive_again
 
 # Cases whose rows say the same in every statement that holds them: only then may their days be dealt out at will.
 TANGLED = (

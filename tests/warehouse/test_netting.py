@@ -10,7 +10,7 @@ import pytest
 
 from tests.warehouse.loading import empty_warehouse, load_statement, table
 from tests.warehouse.test_channels import CANCEL, IDS, confirm, statement, trade
-from warehouse.load import derive_again
+from warehouse.judging import derive_again
 
 FINDINGS = "select kind from data_health where severity <> 'note' order by all"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.warehouse.loading import empty_warehouse, load_statement, table
 from tests.warehouse.test_channels import confirm, statement, trade
 from tests.warehouse.test_load import TANGLED, WHEN_KNOWN, days_of, statement_of
-from warehouse.load import derive_again
+from warehouse.judging import derive_again
 
 EXEC = "0000aaaa.0000bbbb.01.01"
 IDS = {

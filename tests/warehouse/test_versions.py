@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.warehouse.loading import empty_warehouse, load_statement, table
 from tests.warehouse.test_channels import AF_IDS, TRADE, statement, trade
-from warehouse.load import derive_again
+from warehouse.judging import derive_again
 
 # An attribute that a query may leave out, what it may say, and the column that tells it.
 OPTIONAL: dict[str, tuple[str, tuple[str, ...]]] = {
