@@ -16,16 +16,16 @@ from prefect.states import Completed, Failed
 from connectors.connector import Connector
 from connectors.registry import connector
 from connectors.wire import Window
-from flows import policy, steps, sync, timing, turns
+from flows import planning, policy, steps, sync, timing, turns
 from flows.blocks import every_connection
 from flows.connections import Connection, home
 from flows.form import NONE, Day
 from flows.naming import run_name
+from flows.planning import Plan, Planner
 from flows.questions import BadInput
 from flows.report import Intent, Summary
-from flows.sync import Plan, Planner
 from flows.talk import Question, Way
-from warehouse import coverage, db
+from warehouse import db, told
 from warehouse.coverage import Asked
 
 
@@ -69,13 +69,13 @@ def planner(since: date | None, until: date | None, via: Way | None) -> Planner:
     def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: datetime) -> Plan:
         broker = connector(connection.kind)
         span = policy.span(since, until, moment, is_open_always=broker.is_open_always, opened=broker.opened)
-        wanted = sync.within_reach(broker, span, moment)
-        parts = sync.missing(con, connection, wanted, wants_pages=via is Way.PAGES)
+        wanted = planning.within_reach(broker, span, moment)
+        parts = planning.missing(con, connection, wanted, wants_pages=via is Way.PAGES)
         covered_until = parts[0].since if parts else wanted.until
-        is_first = not coverage.is_known(con, connection.name, connection.account)
-        overlapping = sync.overlapping(con, connection, parts, wanted)
+        is_first = not told.is_known(con, connection.name, connection.account)
+        overlapping = planning.overlapping(con, connection, parts, wanted)
         by_export = [part for part in overlapping if _goes_by_export(broker, via, part, is_first=is_first)]
-        by_pages = sync.cut(broker, connection, [part for part in overlapping if part not in by_export])
+        by_pages = planning.cut(broker, connection, [part for part in overlapping if part not in by_export])
         asked = [
             *((Window(part.since, part.until), Way.EXPORT) for part in by_export),
             *((window, Way.PAGES) for window in by_pages),

@@ -18,7 +18,7 @@ from flows.questions import BadInput
 from flows.steps import IMPORTED, context_of, recover, settle
 from flows.talk import OK
 from flows.timing import utc_now
-from warehouse import coverage, db, landing
+from warehouse import db, landing, told
 from warehouse.load import Loaded
 
 
@@ -62,7 +62,7 @@ def account_of(home: Path, name: str) -> str | None:
     known: dict[str, str] = {}
     if (home / db.READER).exists():  # connections that are kept in Prefect are known by what they brought
         with db.reader(home) as con:
-            known = coverage.accounts_of(con, connector(name).broker)
+            known = told.accounts_of(con, connector(name).broker)
     known = {
         connection: account for connection, account in (known | accounts_of(name)).items() if connection != IMPORTED
     }

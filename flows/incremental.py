@@ -11,16 +11,16 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from connectors.registry import connector
-from flows import policy, steps, sync, timing, turns
+from flows import planning, policy, steps, sync, timing, turns
 from flows.blocks import every_connection
 from flows.connections import Connection, home, most_jitter
 from flows.form import NONE
 from flows.naming import run_name
+from flows.planning import Plan
 from flows.report import Summary
-from flows.sync import Plan
 from flows.talk import Question
 from warehouse import connections as states
-from warehouse import coverage
+from warehouse import told
 from warehouse.coverage import Asked
 
 FIRST_DAYS = timedelta(days=7)  # for a connection that was never backfilled: enough for today's questions
@@ -50,16 +50,16 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
     """Plan what to ask: each gap since the first day that is covered, with an overlap in front of it."""
     broker = connector(connection.kind)
     end = policy.span(None, None, moment, is_open_always=broker.is_open_always, opened=broker.opened)
-    first = coverage.first_covered(con, connection.name, connection.account) or min(
+    first = told.first_covered(con, connection.name, connection.account) or min(
         max(end.since, end.until - FIRST_DAYS),
-        coverage.first_asked(con, connection.name, end.until - LONG_AGO, connection.account) or end.until,
+        told.first_asked(con, connection.name, end.until - LONG_AGO, connection.account) or end.until,
     )
     wanted = Asked(first, end.until, end.is_up_to_now)
-    wanted = sync.within_reach(broker, wanted, moment)
-    parts = sync.missing(con, connection, wanted)
+    wanted = planning.within_reach(broker, wanted, moment)
+    parts = planning.missing(con, connection, wanted)
     if not broker.is_open_always and _was_not_ready(con, connection, end.until, moment):
         parts = [part for part in parts if part.until < end.until]
-    windows = sync.cut(broker, connection, sync.overlapping(con, connection, parts, wanted))
+    windows = planning.cut(broker, connection, planning.overlapping(con, connection, parts, wanted))
     names_since = moment - sync.NAMES_LAST
     return Plan(
         wanted,
@@ -67,7 +67,7 @@ def planned(con: duckdb.DuckDBPyConnection, connection: Connection, moment: date
             Question(window, is_up_to_now=wanted.is_up_to_now and window.until == wanted.until) for window in windows
         ),
         wants_names=broker.reference is not None
-        and not coverage.has_answer_since(con, connection.kind, broker.reference_endpoints, names_since),
+        and not told.has_answer_since(con, connection.kind, broker.reference_endpoints, names_since),
     )
 
 
@@ -75,7 +75,7 @@ def _was_not_ready(con: duckdb.DuckDBPyConnection, connection: Connection, until
     """Tell whether the last day was asked for just now, and only patience helps: no login, and no setting."""
     known = states.state_of(con, connection.name)
     helps = known is None or (known.key == connection.key and known.state in policy.PATIENCE_HELPS)
-    return helps and coverage.was_asked_since(con, connection.name, until, moment - policy.PATIENCE)
+    return helps and told.was_asked_since(con, connection.name, until, moment - policy.PATIENCE)
 
 
 def _was_scheduled() -> bool:

@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from connectors.connector import Connector
 from connectors.errors import ConnectorError
 from connectors.registry import connector
-from connectors.wire import Window
-from flows import locks, policy, steps, talk, tasks, timing
+from flows import locks, planning, policy, steps, talk, tasks, timing
 from flows.connections import Connection, retry_delays
+from flows.planning import Plan, Planner
 from flows.policy import FoundBy, Outcome, State
 from flows.progress import Shown
 from flows.report import Summary
 from flows.talk import About, Question, Way
 from warehouse import connections as states
-from warehouse import coverage, db, instruments, news
+from warehouse import db, instruments, news
 from warehouse.connections import KnownState
 from warehouse.coverage import Asked
 
 MOST_NEWS = 20  # executions on the page of a run
 KNOWN_ENOUGH = 3  # executions that a key is asked for that has not synced yet
 NAMES_LAST = timedelta(days=1)  # how long a listing of instruments is good for
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run means to ask of a connection: the span it answers for, and the questions still open."""
-
-    asked: Asked
-    questions: tuple[Question, ...]
-    wants_names: bool = False
-    covered_until: datetime | None = None  # how far nothing is asked, as it is there already
-
-
-Planner = Callable[[duckdb.DuckDBPyConnection, Connection, datetime], Plan]
 
 
 def ended(summary: Summary) -> Any:
@@ -176,59 +161,6 @@ def _record(
     )
 
 
-def missing(
-    con: duckdb.DuckDBPyConnection,
-    connection: Connection,
-    asked: Asked,
-    *,
-    wants_pages: bool = False,
-    told_after: timedelta = timedelta(0),
-) -> list[Asked]:
-    """Give the parts of a span that no answer of this connection covers; that of an export is none where pages are wanted.
-
-    Only answers that were given so long `told_after` their end count.
-    """
-    broker = connector(connection.kind)
-    unwanted = broker.export_channels if wants_pages else frozenset()
-    return coverage.missing_windows(
-        con,
-        connection.name,
-        asked,
-        channels=[group - unwanted for group in broker.channels],
-        every_day=broker.is_open_always,
-        account=connection.account,
-        told_after=told_after,
-    )
-
-
-def within_reach(broker: Connector, asked: Asked, moment: datetime) -> Asked:
-    """Leave out what is further back than the broker tells anything of; nothing may be left."""
-    if broker.reach is None:
-        return asked
-    return replace(asked, since=min(max(asked.since, moment.replace(tzinfo=None) - broker.reach), asked.until))
-
-
-def overlapping(
-    con: duckdb.DuckDBPyConnection, connection: Connection, parts: Sequence[Asked], wanted: Asked
-) -> list[Asked]:
-    """Begin each missing part a little earlier, among what is wanted, where no answer came late enough to have told all."""
-    overlap = connector(connection.kind).overlap
-    begun = []
-    for part in parts:
-        before = Asked(max(part.since - overlap, wanted.since), part.since)
-        unsure = missing(con, connection, before, told_after=overlap)
-        begun.append(Asked(min([part, *unsure], key=lambda each: each.since).since, part.until))
-    return begun
-
-
-def cut(broker: Connector, connection: Connection, parts: Sequence[Asked]) -> list[Window]:
-    """Cut what is missing into the broker's questions. Where the broker takes no dates there is only one question."""
-    if broker.reach is not None and parts:  # it tells the same last days, whatever it is asked
-        return list(broker.windows(min(part.since for part in parts), max(part.until for part in parts)))
-    windows = [window for part in parts for window in broker.windows(part.since, part.until)]
-    return windows if connection.asks_dates else windows[-1:]
-
-
 def _is_silent(connection: Connection, before: KnownState, *, insists: bool) -> bool:
     """Tell whether this connection is left alone for now."""
     tells_itself = connector(connection.kind).preflight is not None
@@ -323,7 +255,7 @@ def _outcome(
         totals = states.totals_of(con, str(flow_run.id), connection.name)
         brought = totals.added + totals.revised + totals.cancelled
         told = news.news_of(con, str(flow_run.id), connection.name, MOST_NEWS) if brought else ()
-        gaps = missing(con, connection, _without_last_moments(plan))
+        gaps = planning.missing(con, connection, _without_last_moments(plan))
     state = policy.state_after(error)
     return Outcome(
         connection=connection.name,

@@ -9,8 +9,8 @@ from prefect import get_run_logger
 
 from flows import aftermath, changes, locks, policy, stopping, sync
 from flows.connections import Connection
+from flows.planning import Planner
 from flows.policy import Outcome
-from flows.sync import Planner
 
 Turn = Callable[[Connection], Outcome]
 

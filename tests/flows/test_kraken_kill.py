@@ -22,7 +22,7 @@ from pathlib import Path
 from connectors.kraken.endpoints import Credentials, Tier
 from connectors.registry import connector
 from flows import locks, steps, talk
-from warehouse import coverage, db
+from warehouse import coverage, db, gaps
 
 home, address, key, secret, began, speed, since, until = sys.argv[1:]
 home, began, speed = Path(home), float(began), float(speed)
@@ -34,7 +34,7 @@ print("ready", flush=True)
 steps.recover(home)
 with locks.holding(home, "kraken", print):
     with db.writer(home) as con:
-        parts = coverage.missing_windows(con, "kraken", asked, channels=broker.channels, every_day=True)
+        parts = gaps.missing_windows(con, "kraken", asked, channels=broker.channels, every_day=True)
     for part in parts:
         for window in broker.windows(part.since, part.until):
             fetched = talk.fetch(

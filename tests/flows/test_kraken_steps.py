@@ -22,8 +22,8 @@ from connectors.wire import Window
 from flows.backfill import planner
 from flows.connections import kraken
 from flows.incremental import planned
+from flows.planning import Planner
 from flows.policy import State, distrusts_export, ends_sync, state_after
-from flows.sync import Planner
 from flows.talk import Way
 from tests.connectors.kraken.desk import Desk, Execution, desk
 from warehouse import db

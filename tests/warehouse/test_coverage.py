@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from connectors.contract import STATEMENT
 from tests.warehouse.loading import empty_warehouse
-from warehouse.coverage import Asked, lacks, missing_windows, record, verdict_on
+from warehouse.coverage import Asked, lacks, record, verdict_on
+from warehouse.gaps import missing_windows
 
 YEAR = Asked(datetime(2025, 1, 1), datetime(2026, 1, 1))
 
