@@ -16,6 +16,7 @@ from connectors.ibkr_portal import replies
 from connectors.wire import Response
 from flows import importing
 from flows.policy import state_after
+from tests.importing import another_order
 from tests.importing import asked as rows
 from tests.warehouse.loading import prepared
 from warehouse import db
@@ -90,66 +91,58 @@ def assert_counts(con: duckdb.DuckDBPyConnection, expected: dict[str, Any]) -> N
         assert wanted.get("detail", "") in row["detail"]
 
 
+def assert_counts_after(con: duckdb.DuckDBPyConnection, expected: dict[str, Any], number: int) -> None:
+    """Compare the counts that hold after so many of the files, where the case tells them."""
+    query = "select (select count(*) from fills) as fills, (select count(*) from executions) as executions"
+    if str(number) in expected.get("after", {}):
+        assert rows(con, query) == [expected["after"][str(number)]]
+
+
+def assert_first_seen(con: duckdb.DuckDBPyConnection, expected: dict[str, Any]) -> None:
+    for told in expected.get("first_seen", ()):
+        [fill] = rows(con, "select first_seen_at from fills where exec_id = ?", [told["exec_id"]])
+        assert [fill] == rows(
+            con,
+            """
+            select answered_at as first_seen_at
+            from exchanges
+            where kind = 'exchange'
+                and (request ->> 'file') = ?
+            """,
+            [told["file"]],
+        )
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_answers_give_the_expected_fills(case: Path, tmp_path: Path) -> None:
     expected = expectation(case)
-    done = imported(tmp_path, case, expected["imports"])
+    refused = []
+    for number, each in enumerate(expected["imports"], start=1):
+        refused += [done.refused for done in imported(tmp_path, case, [each])]
+        with db.writer(tmp_path) as con:
+            assert_counts_after(con, expected, number)
     if "refused" in expected:
-        assert all(each.refused and expected["refused"].lower() in each.refused.lower() for each in done)
+        assert all(expected["refused"].lower() in (why or "").lower() for why in refused)
         return
-    assert [each.refused for each in done if each.refused] == []
+    assert not any(refused)
     with db.writer(tmp_path) as con:
         assert_as_expected(con, expected)
         assert_counts(con, expected)
+        assert_first_seen(con, expected)
         told = rows(con, "select field from drift where source = 'ibkr_portal' order by field")
     assert [row["field"] for row in told] == sorted(expected.get("drift", ()))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_any_order_gives_the_same_fills(case: Path, tmp_path: Path) -> None:
+def test_another_order_gives_the_same_fills(case: Path, tmp_path: Path) -> None:
     expected = expectation(case)
     imports = expected["imports"]
     if "refused" in expected or not expected["any_order"] or len(imports) == 1:
         pytest.skip("the case is refused, or has one file, or its order matters")
-    orders = [imports[::-1], imports[1:] + imports[:1]] if len(imports) > 2 else [imports[::-1]]
-    for number, order in enumerate(orders):
-        home = tmp_path / str(number)
-        imported(home, case, [*order, order[0]])
-        with db.writer(home) as con:
-            assert_as_expected(con, expected)
-
-
-@pytest.mark.parametrize("case", cases_with("after"), ids=lambda case: case.name)
-def test_counts_hold_after_each_file(case: Path, tmp_path: Path) -> None:
-    expected = expectation(case)
-    for number, each in enumerate(expected["imports"], start=1):
-        imported(tmp_path, case, [each])
-        if str(number) in expected["after"]:
-            with db.writer(tmp_path) as con:
-                [counts] = rows(
-                    con,
-                    "select (select count(*) from fills) as fills, (select count(*) from executions) as executions",
-                )
-            assert counts == expected["after"][str(number)]
-
-
-@pytest.mark.parametrize("case", cases_with("first_seen"), ids=lambda case: case.name)
-def test_a_fill_was_first_seen_when_it_was_first_told(case: Path, tmp_path: Path) -> None:
-    expected = expectation(case)
-    imported(tmp_path, case, expected["imports"])
+    order = another_order(case, imports)
+    imported(tmp_path, case, [*order, order[0]])
     with db.writer(tmp_path) as con:
-        for told in expected["first_seen"]:
-            [fill] = rows(con, "select first_seen_at from fills where exec_id = ?", [told["exec_id"]])
-            assert [fill] == rows(
-                con,
-                """
-                select answered_at as first_seen_at
-                from exchanges
-                where kind = 'exchange'
-                    and (request ->> 'file') = ?
-                """,
-                [told["file"]],
-            )
+        assert_as_expected(con, expected)
 
 
 def test_what_flex_passed_over_stays_readable(tmp_path: Path) -> None:
