@@ -90,41 +90,38 @@ def import_files(
 def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: bytes, account: str | None) -> Imported:
     moment = utc_now()
     reply = Reply(landing.new_id(moment), endpoint, body, moment, account)
-    with ThreadPoolExecutor(max_workers=1) as beside:  # hashes while DuckDB opens, lands while we read
+    with ThreadPoolExecutor(max_workers=1) as beside:  # hashes while DuckDB opens, lands while it loads
         hashing = beside.submit(hashlib.sha256, body)
         with db.writer(home) as con:
             sha256 = hashing.result().hexdigest()
             if _is_known(con, broker.name, sha256, account):
                 return Imported(path, already=True)
-            conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(moment), moment)
-            conversation.open({"flow": IMPORTED, "account": account, "file": path.name})
-            landed = beside.submit(_land_file, conversation, path.name, reply, sha256)
-            try:
-                said = broker.normalize([*context_of(con, home, broker, moment), reply])
-            except ConnectorError:
-                landed.result()
-                conversation.withdraw()
-                raise
-            landed.result()
-            loaded = settle(con, home, conversation.landed, said).loaded
+            said = broker.normalize([*context_of(con, home, broker, moment), reply])
+            conversation = _conversation(home, broker, path.name, reply, sha256)
+            writing = beside.submit(conversation.close_unwritten(utc_now(), {"verdict": OK}))
+            loaded = settle(con, home, conversation.landed, said, before_commit=writing.result).loaded
     is_listing = endpoint in broker.reference_endpoints
     return Imported(path, loaded=loaded, names=said.instruments.height if is_listing else None)
 
 
-def _land_file(conversation: landing.Conversation, name: str, reply: Reply, sha256: str) -> None:
+def _conversation(home: Path, broker: Connector, file: str, reply: Reply, sha256: str) -> landing.Conversation:
+    """Put a file down as what it is: a conversation of one reply, that nobody asked for."""
+    moment = reply.answered_at
+    conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(moment), moment, is_one_file=True)
+    conversation.open({"flow": IMPORTED, "account": reply.asked_account, "file": file})
     conversation.exchange(
         endpoint=reply.endpoint,
-        request={"file": name},
+        request={"file": file},
         status=None,
         headers={},
         body=reply.body,
         body_is_secret=False,
-        requested_at=reply.answered_at,
-        answered_at=reply.answered_at,
+        requested_at=moment,
+        answered_at=moment,
         exchange_id=reply.exchange_id,
         body_sha256=sha256,
     )
-    conversation.close(utc_now(), {"verdict": OK})
+    return conversation
 
 
 def _is_known(con: duckdb.DuckDBPyConnection, name: str, sha256: str, account: str | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -40,11 +40,17 @@ class Settled:
     error: ConnectorError | None = None
 
 
-def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said: Normalized | None = None) -> Settled:
+def settle(
+    con: duckdb.DuckDBPyConnection,
+    home: Path,
+    rows: list[Landed],
+    said: Normalized | None = None,
+    before_commit: Callable[[], object] | None = None,
+) -> Settled:
     """Load one landed conversation: what import, sync and rebuild have in common. Only whole answers become rows.
 
-    `said` is what its replies say, where that has been read already. Replies that cannot be read are recorded as a
-    window that failed, so that nobody takes silence for completeness.
+    `said` is what its replies say, where that has been read already; `before_commit` ends landing them, where that goes on.
+    Replies that cannot be read are recorded as a window that failed, so that nobody takes silence for completeness.
     """
     error: ConnectorError | None = None
     header = _note(rows, "opened")
@@ -88,7 +94,7 @@ def settle(con: duckdb.DuckDBPyConnection, home: Path, rows: list[Landed], said:
         channels=broker.channels,
         beyond_reach=broker.beyond_reach,
     )
-    return Settled(load(con, batch, run), error)
+    return Settled(load(con, batch, run, before_commit), error)
 
 
 def _believed(exchanges: list[Landed], broker: Connector, verdict: str) -> list[Landed]:

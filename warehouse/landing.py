@@ -11,7 +11,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -89,6 +89,7 @@ class Conversation:
     connection: str
     run_id: str
     opened_at: datetime
+    is_one_file: bool = False  # however large; else what is long waits for nothing
     conversation_id: str = ""
     _waiting: list[dict[str, Any]] = field(default_factory=list)
     _batch: int = 0
@@ -130,7 +131,8 @@ class Conversation:
             exchange_id=exchange_id or new_id(answered_at),
         )
         waiting = sum(row["body_bytes"] or 0 for row in self._waiting)
-        if waiting >= FLUSH_BYTES or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+        is_due = waiting >= FLUSH_BYTES or time.monotonic() - self._flushed_at >= FLUSH_SECONDS
+        if is_due and not self.is_one_file:
             self.flush()
         return exchange_id
 
@@ -139,28 +141,31 @@ class Conversation:
         self._add("closed", moment, note=json.dumps(note, default=str))
         self.flush()
 
-    def withdraw(self) -> None:
-        """Take the conversation out of the landing zone again: what it held turned out to be no reply at all."""
-        for name in {row.file for row in self.landed}:
-            (self.home / name).unlink(missing_ok=True)
-        self._waiting, self.landed = [], []
+    def close_unwritten(self, moment: datetime, note: dict[str, Any]) -> Callable[[], None]:
+        """Add the footer and give what writes all that waits; `landed` says by now where it will lie."""
+        self._add("closed", moment, note=json.dumps(note, default=str))
+        rows, name = self._waiting, self._next_file()
+        self._waiting = []
+        self._laid(rows, name)
+        return lambda: write_durably(_table(rows), self.home / name)
 
     def flush(self) -> None:
         """Write what waits to its own file."""
         if not self._waiting:
             return
-        folder = (
-            Path("landing")
-            / f"source={self.connector}"
-            / f"connection={self.connection}"
-            / f"date={self.opened_at:%Y-%m-%d}"
-        )
-        name = folder / f"{self.conversation_id}-{self._batch}.parquet"
+        name = self._next_file()
         write_durably(_table(self._waiting), self.home / name)
-        self.landed += [Landed(row, str(name), place) for place, row in enumerate(self._waiting)]
+        self._laid(self._waiting, name)
         self._waiting = []
-        self._batch += 1
         self._flushed_at = time.monotonic()
+
+    def _next_file(self) -> Path:
+        folder = Path("landing") / f"source={self.connector}" / f"connection={self.connection}"
+        return folder / f"date={self.opened_at:%Y-%m-%d}" / f"{self.conversation_id}-{self._batch}.parquet"
+
+    def _laid(self, rows: list[dict[str, Any]], name: Path) -> None:
+        self.landed += [Landed(row, str(name), place) for place, row in enumerate(rows)]
+        self._batch += 1
 
     def _add(self, kind: str, moment: datetime, **facts: Any) -> str:
         row = {

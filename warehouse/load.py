@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -72,8 +73,10 @@ class Loaded:
         return bool(self.added or self.revised or self.cancelled or self.rejected or self.entries)
 
 
-def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
-    """Load a batch in one transaction; on any error nothing of it stays."""
+def load(
+    con: duckdb.DuckDBPyConnection, batch: Batch, run: Run, before_commit: Callable[[], object] | None = None
+) -> Loaded:
+    """Load a batch in one transaction; on any error nothing of it stays, one of what is to be done `before_commit` included."""
     with transaction(con):
         _append(con, "exchanges", batch.exchanges)
         gaps = coverage.record(
@@ -115,6 +118,8 @@ def load(con: duckdb.DuckDBPyConnection, batch: Batch, run: Run) -> Loaded:
         _record_run(con, batch, run, loaded)
         if loaded.changed or merged.is_told_otherwise or loaded.gaps or run.is_news or run.nothing_there:
             note_change(con)
+        if before_commit is not None:
+            before_commit()
     return loaded
 
 
