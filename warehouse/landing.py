@@ -11,7 +11,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -141,13 +141,14 @@ class Conversation:
         self._add("closed", moment, note=json.dumps(note, default=str))
         self.flush()
 
-    def close_unwritten(self, moment: datetime, note: dict[str, Any]) -> Callable[[], None]:
-        """Add the footer and give what writes all that waits; `landed` says by now where it will lie."""
+    def close_staged(self, moment: datetime, note: dict[str, Any]) -> Staged:
+        """Add the footer and write all that waits, but not into its place yet; `landed` says where that will be."""
         self._add("closed", moment, note=json.dumps(note, default=str))
-        rows, name = self._waiting, self._next_file()
+        name = self._next_file()
+        staged = stage(_table(self._waiting), self.home / name)
+        self._laid(self._waiting, name)
         self._waiting = []
-        self._laid(rows, name)
-        return lambda: write_durably(_table(rows), self.home / name)
+        return staged
 
     def flush(self) -> None:
         """Write what waits to its own file."""
@@ -204,15 +205,34 @@ def _binary(body: bytes | None) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), 1, [None, offsets.buffers()[1], pa.py_buffer(body)])
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file that is whole and on the disk under a temporary name."""
+
+    temporary: Path
+    path: Path
+
+    def place(self) -> None:
+        """Give it its name, to stay."""
+        self.temporary.replace(self.path)
+        flush_folder(self.path.parent)
+
+    def discard(self) -> None:
+        """Remove it, unless it is in its place by now."""
+        self.temporary.unlink(missing_ok=True)
+
+
 def write_durably(table: pa.Table, path: Path) -> None:
     """Write a Parquet file that is whole or absent, whatever happens: temporary name, flush to disk, rename, flush the folder."""
-    pa.set_memory_pool(
-        pa.system_memory_pool()
-    )  # Arrow's own pool takes four times as long to find room for a large body
+    stage(table, path).place()
+
+
+def stage(table: pa.Table, path: Path) -> Staged:
+    """Write a Parquet file under a temporary name and flush it to the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    staged = Staged(path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"), path)
     try:
-        with temporary.open("wb") as file:
+        with staged.temporary.open("wb") as file:
             parquet.write_table(
                 table,
                 file,
@@ -223,10 +243,12 @@ def write_durably(table: pa.Table, path: Path) -> None:
             )
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+    except BaseException:
+        staged.discard()
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
-    flush_folder(path.parent)
+        pa.default_memory_pool().release_unused()  # it would keep twice the size of a large body
+    return staged
 
 
 def landed_files(home: Path) -> list[Path]:
