@@ -131,6 +131,25 @@ def test_a_query_without_mandatory_fields_names_them(terminal: Terminal) -> None
     assert "Tick" in terminal.fails(2, "import", file)
 
 
+def test_a_file_that_is_not_loaded_leaves_nothing_in_the_landing_zone(terminal: Terminal) -> None:
+    terminal.run("import", PLAIN)
+    before = sorted(terminal.home.glob("landing/**/*"))
+    terminal.run("import", PLAIN)
+    terminal.run("import", RECORDED / "34_mandatory_fields_missing" / "1.xml")
+    assert sorted(terminal.home.glob("landing/**/*")) == before
+    assert [path.suffix for path in before if path.is_file()] == [".parquet"]
+
+
+def test_a_file_that_cannot_be_written_down_is_not_loaded(terminal: Terminal) -> None:
+    terminal.home.mkdir()
+    in_the_way = terminal.home / "landing"
+    in_the_way.touch()
+    assert "Not a directory. Nothing of it was loaded." in terminal.fails(2, "import", PLAIN)
+    assert rows(terminal.home, "select * from exchanges") == rows(terminal.home, "select * from fills") == []
+    in_the_way.unlink()
+    assert terminal.run("import", PLAIN).stdout.endswith("4 added, 0 revised, 0 cancelled, 0 rejected\n")
+
+
 def test_good_files_load_beside_a_refused_one(terminal: Terminal, tmp_path: Path) -> None:
     (tmp_path / "bad.xml").write_bytes(b"")
     result = terminal.run("import", tmp_path / "bad.xml", PLAIN)
