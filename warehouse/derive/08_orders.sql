@@ -1,21 +1,21 @@
+-- Trades of an order that no other channel tells one to one, as far as that is known by now.
+create or replace temp view open_trades as
+select latest.*
+from latest
+anti join twins
+    on twins.lesser_hash = latest.row_hash
+    and twins.lesser_source = latest.source
+anti join twins as answered
+    on answered.better_hash = latest.row_hash
+    and answered.better_source = latest.source
+where latest.key_rank = 5
+    and latest.order_id is not null;
+
 -- An order that two channels split differently, into the same quantity: the better channel's rows replace all of the other's.
 -- They must tell of the same time, to the second: of an order that is filled in two halves each channel may know but one.
 
 insert into twins
-with open_rows as (
-    select latest.*
-    from latest
-    anti join twins
-        on twins.lesser_hash = latest.row_hash
-        and twins.lesser_source = latest.source
-    anti join twins as answered
-        on answered.better_hash = latest.row_hash
-        and answered.better_source = latest.source
-    where latest.key_rank = 5
-        and latest.order_id is not null
-),
-
-orders as (
+with orders as (
     select
         broker,
         account,
@@ -27,16 +27,16 @@ orders as (
         date_trunc('second', min(transact_time)) as began,
         date_trunc('second', max(transact_time)) as ended,
         arg_min(row_hash, (row_order, row_hash)) as first_hash
-    from open_rows
+    from open_trades
     group by all
 )
 
 select
-    open_rows.row_hash,
-    open_rows.source,
+    told.row_hash,
+    told.source,
     better.first_hash,
     better.source
-from open_rows
+from open_trades as told
 inner join orders as lesser using (broker, account, order_id, side, source)
 inner join orders as better
     on better.broker = lesser.broker
@@ -47,33 +47,25 @@ inner join orders as better
     and better.source_rank > lesser.source_rank
     and better.began <= lesser.ended
     and lesser.began <= better.ended
-qualify row_number() over (partition by open_rows.row_hash, open_rows.source order by better.source_rank desc) = 1;
+qualify row_number() over (partition by told.row_hash, told.source order by better.source_rank desc) = 1;
 
 -- What is left of an order is compared second by second: what one channel tells as one trade the other tells as several, perhaps
 -- not all of them. Then the larger sum counts, and a person should look. What the ledger has booked under its own id is a trade
 -- of its own, whoever tells it.
 create or replace temp table seconds as
 select
-    latest.broker,
-    latest.account,
-    latest.order_id,
-    latest.side,
-    date_trunc('second', latest.transact_time) as second,
-    latest.source,
-    latest.source_rank,
-    sum(latest.last_qty) as last_qty,
-    arg_min(latest.row_hash, (latest.row_order, latest.row_hash)) as first_hash,
-    list(latest.row_hash) filter (where latest.row_hash not in (select exec_hash from paid)) as row_hashes
-from latest
-anti join twins
-    on twins.lesser_hash = latest.row_hash
-    and twins.lesser_source = latest.source
-anti join twins as answered
-    on answered.better_hash = latest.row_hash
-    and answered.better_source = latest.source
-where latest.key_rank = 5
-    and latest.order_id is not null
-    and latest.transact_time is not null
+    broker,
+    account,
+    order_id,
+    side,
+    date_trunc('second', transact_time) as second,
+    source,
+    source_rank,
+    sum(last_qty) as last_qty,
+    arg_min(row_hash, (row_order, row_hash)) as first_hash,
+    list(row_hash) filter (where row_hash not in (select exec_hash from paid)) as row_hashes
+from open_trades
+where transact_time is not null
 group by all;
 
 insert into split_seconds
