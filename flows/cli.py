@@ -430,7 +430,7 @@ def explain(
     ],
 ) -> None:
     """Show a fill's revisions, what the ledger booked for it, and the bytes behind each."""
-    from flows import proofs  # noqa: PLC0415
+    from flows import explained, proofs  # noqa: PLC0415
     from warehouse import db  # noqa: PLC0415
 
     home = _home()
@@ -438,11 +438,11 @@ def explain(
         found = proofs.explain(con, home, named)
     match found:
         case proofs.Reply():
-            console.reply(found)
+            explained.reply(found)
         case proofs.Ledger():
-            console.ledger(found)
+            explained.ledger(found)
         case proofs.Families():
-            console.families(found)
+            explained.families(found)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What the command line prints: lines, tables, and what `explain` shows."""
+"""What the command line prints: lines and tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from connectors.checkup import Finding
     from flows.backups import Restored
     from flows.importing import Imported
-    from flows.proofs import Entry, Families, Family, Ledger, Proof, Reply, Revision
     from flows.questions import Row
     from warehouse.backup import Backup
     from warehouse.load import Loaded
@@ -28,7 +27,6 @@ ROWS_AT_ONCE = 5000
 PIPE_WIDTH = 160  # a line's length where there is no terminal to ask
 GUTTER = 2
 SECONDS_BETWEEN = 5.0  # two lines about how far something is
-NO_CLOCK = datetime(1970, 1, 1, tzinfo=UTC)  # where a reply does not say when it was written
 BEGIN = """Nothing has been loaded yet. To begin:
   fillhouse import --broker ibkr_flex FILE...   a Flex statement you have downloaded
   fillhouse backfill                            the whole history, from the broker
@@ -226,111 +224,6 @@ def records(rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
     """Print rows that have names, all columns or these."""
     names = list(columns or rows[0])
     table(names, [["" if row[name] is None else row[name] for name in names] for row in rows])
-
-
-def _section(title: str, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
-    lines(["", title])
-    records(rows, columns)
-
-
-TERMS = ("row_key", "version", "signed_qty", "last_px")
-MEMBER = (*TERMS, "exec_type", "commission", "comm_currency", "taxes", "stands", "ended_by", "finding")
-AS_FILL = (*TERMS, "fill_commission", "fill_comm_currency", "fill_taxes", "status")
-PAST = (*TERMS, "commission", "comm_currency", "taxes", "status", "last_changed_at", "superseded_at")
-
-
-def families(found: Families) -> None:
-    """Print families under one another."""
-    for place, each in enumerate(found.found):
-        if place:
-            line()
-        family(each)
-
-
-def family(found: Family) -> None:
-    """Print a family: its rows, what stands, every version that was told, and the bytes behind each."""
-    first = found.members[0]
-    line(
-        f"{first['symbol']} in {first['broker']} {first['account']}: execution {shown(first['exec_id'])}, "
-        f"trade {shown(first['trade_id'])}, order {shown(first['order_id'])}, {shown(first['transact_time'])}"
-    )
-    _section("Its rows (a positive commission was paid)", found.members, MEMBER)
-    standing = [row for row in found.members if row["stands"]]
-    if standing:
-        _section("What stands, with the family's fees", standing, AS_FILL)
-    else:
-        lines(["", "Nothing of it stands: no row of it is in fills."])
-    if found.past:
-        _section("How it stood before", found.past, PAST)
-    lines(["", "What was told, and the bytes behind it"])
-    for revision in found.revisions:
-        _revision(revision)
-    if found.ledger.entries:
-        line()
-        ledger(found.ledger)
-
-
-def ledger(found: Ledger) -> None:
-    """Print what a ledger booked, and the bytes behind each entry."""
-    line("What the ledger booked, and the bytes behind it (a positive fee was paid)")
-    for entry in found.entries:
-        _entry(entry)
-
-
-def _entry(entry: Entry) -> None:
-    said = entry.booked
-    words = " ".join(word for word in (said["entry_type"], said["entry_subtype"]) if word)
-    line(
-        f"- {shown(said['entry_id'])} of {shown(said['ref_id'])}, {words}, {shown(said['entry_time'])}: "
-        f"{shown(said['amount'])} {said['asset']}, fee {shown(said['fee'])} {shown(said['fee_asset'])}, {said['status']}"
-    )
-    _proof(entry.proof, f", row {said['raw_row']}")
-
-
-def _revision(revision: Revision) -> None:
-    told = revision.report
-    clock = told["clock_first"]
-    written = f", written by the broker {shown(clock)}: " if clock and clock.year > NO_CLOCK.year else ": "
-    line(
-        f"- {told['row_key']} version {told['version']} by {told['source']}, told {shown(told['first_seen_at'])}"
-        f"{written}{told['exec_type']} {shown(told['side'])} "
-        f"{shown(told['last_qty'])} at {shown(told['last_px'])} {shown(told['currency'])}, "
-        f"commission {shown(told['commission'])} {shown(told['comm_currency'])}"
-    )
-    for name, (before, after) in revision.changes.items():
-        line(f"    changed: {name} {shown(before)} -> {shown(after)}")
-    _proof(revision.proof, f", row {told['raw_row']}")
-
-
-def _proof(proof: Proof, place: str = "") -> None:
-    exchange = proof.exchange
-    if not exchange:
-        line("    its exchange is not in the table exchanges: run fillhouse renormalize")
-        return
-    line(f"    {exchange['landed_file']}, exchange {exchange['exchange_id']}{place}, {shown(exchange['answered_at'])}")
-    verdict = {
-        True: "verified: the landed body has this hash",
-        False: "NOT VERIFIED: the landed body has another hash; restore the file from a backup",
-        None: "not verified: the landed body is not there",
-    }[proof.body_verified]
-    line(f"    sha256 {exchange['body_sha256']} {verdict}")
-    for element in proof.elements:
-        line(f"    {element}")
-
-
-def reply(found: Reply) -> None:
-    """Print an exchange: where it lies, what it told, and its rejected rows as they were printed."""
-    exchange = found.proof.exchange
-    line(f"Exchange {exchange['exchange_id']}: {exchange['kind']}, {exchange['connector']} {exchange['connection']}")
-    facts = ("endpoint", "request", "status", "body_bytes")
-    line("    " + ", ".join(f"{name} {shown(exchange[name])}" for name in facts))
-    _proof(found.proof)
-    told = found.told
-    line(f"It told {told['reports']} versions of {told['rows_told']} rows. In quarantine: {len(found.rejected)} rows.")
-    for row, elements in found.rejected:
-        line(f"- row {row['raw_row']}, account {shown(row['account'])}: {row['rule']} ({row['detail']})")
-        for element in elements:
-            line(f"    {element}")
 
 
 def differences(conversations: int, differing: dict[str, tuple[int, int]]) -> None:
