@@ -189,7 +189,8 @@ def test_a_key_of_another_account_brings_nothing_until_the_account_has_a_name_of
 ) -> None:
     assert exchange.backfill(via="pages").name == "Completed"
     before = exchange.executions()
-    other = KrakenBroker(trades=40, years=1, seed=11, keys={"another-key": Key(API_SECRET, tier="pro")})
+    keys = {"another-key": Key(API_SECRET, tier="pro")}
+    other = KrakenBroker(clock=exchange.broker.clock, trades=40, years=1, seed=11, keys=keys)
     with running(other) as address:
         monkeypatch.setenv("FILLHOUSE_KRAKEN_KEY", "another-key")
         monkeypatch.setenv("FILLHOUSE_KRAKEN_BASE_URL", address)
