@@ -224,7 +224,11 @@ class Staged:
 
 def write_durably(table: pa.Table, path: Path) -> None:
     """Write a Parquet file that is whole or absent, whatever happens: temporary name, flush to disk, rename, flush the folder."""
-    stage(table, path).place()
+    staged = stage(table, path)
+    try:
+        staged.place()
+    finally:
+        staged.discard()
 
 
 def stage(table: pa.Table, path: Path) -> Staged:
