@@ -110,7 +110,7 @@ def roughly(executions: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 def test_what_is_brought_home_in_any_pieces_is_the_brokers_book(seed: int, tmp_path: Path) -> None:
     chance = Random(seed)  # noqa: S311
     broker = account_of(seed, trades=130)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -49,9 +51,8 @@ def standing(con: duckdb.DuckDBPyConnection) -> tuple[int, int, float]:
 
 
 def assert_in_any_order(statements: list[bytes], expected: tuple[int, int, float]) -> None:
-    """Load two statements forwards and backwards; of several, which say again what others said, the last one first."""
-    places = list(range(len(statements)))
-    for order in (places, places[::-1]) if len(places) == 2 else (places[::-1],):
+    orders = list(permutations(range(len(statements))))
+    for order in (orders[0], orders[-1]) if len(orders) == 2 else (orders[-1], orders[3]):
         con = empty_warehouse()
         for hour, place in enumerate(order):
             load_statement(con, statements[place], hour=hour)
