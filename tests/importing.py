@@ -30,9 +30,9 @@ def imported_cases(home: Path, cases: Sequence[str]) -> Path:
     return home
 
 
-def another_order(case: Path, files: Sequence[Any]) -> list[Any]:
-    """Put a case's files backwards; in every second case begin with the second of several instead."""
-    return [*files[1:], files[0]] if len(files) > 2 and int(case.name[:2]) % 2 else list(files[::-1])
+def other_orders(files: Sequence[Any]) -> list[list[Any]]:
+    """Put files backwards, and where there are more than two, begin with the second, too."""
+    return [list(files[::-1]), *([[*files[1:], files[0]]] if len(files) > 2 else [])]
 
 
 def rows(home: Path, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ def test_files_give_the_expected_fills(case: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_another_order_gives_the_same_fills(case: Path, tmp_path: Path) -> None:
+def test_any_order_gives_the_same_fills(case: Path, tmp_path: Path) -> None:
     expected = expectation(case)
     imports = expected["imports"]
     if "refused" in expected or not expected["any_order"] or len(imports) == 1:
