@@ -48,6 +48,7 @@ week: setup  # of the schedules, in the better part of an hour; without pytest's
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench_ibkr_flex
 	$(BIN)/python -m tests.benchmarks.bench_kraken
+	$(BIN)/python -m tests.benchmarks.bench_backfill
 	$(BIN)/python -m tests.benchmarks.bench_scale
 
 clean:

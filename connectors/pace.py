@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -96,6 +96,6 @@ class Pace:
 
     def _write(self, calls: list[Call], shut_until: float) -> None:
         temporary = self.file.with_suffix(".tmp")
-        said = {"calls": [astuple(call) for call in calls], "shut_until": shut_until}
+        said = {"calls": [(call.endpoint, call.moment, call.origin, call.came_to) for call in calls], "shut_until": shut_until}
         temporary.write_text(json.dumps(said))
         temporary.replace(self.file)
