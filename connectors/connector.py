@@ -105,9 +105,6 @@ class Connector:
     reference_endpoints: frozenset[str] = frozenset()  # whose latest replies are the context of all others
     rules_of_names: frozenset[str] = frozenset()  # that a row breaks while nothing explains its names; then it waits
     fills_of_legs: Callable[[pl.DataFrame, Sequence[Reply]], Normalized] | None = None  # from ledger entries alone
-    file_suffixes: frozenset[str] = (
-        frozenset()
-    )  # what files of this broker are called, where nobody says whose they are
     is_one_at_a_time: bool = False  # a key takes one conversation at a time, whatever connections share it
     each_reply_stands: bool = False  # a reply is whole by itself, even in a conversation that failed
     compared_endpoints: frozenset[str] = frozenset()  # except these: compared at the end, and not believed before it

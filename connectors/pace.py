@@ -96,6 +96,9 @@ class Pace:
 
     def _write(self, calls: list[Call], shut_until: float) -> None:
         temporary = self.file.with_suffix(".tmp")
-        said = {"calls": [(call.endpoint, call.moment, call.origin, call.came_to) for call in calls], "shut_until": shut_until}
+        said = {
+            "calls": [(call.endpoint, call.moment, call.origin, call.came_to) for call in calls],
+            "shut_until": shut_until,
+        }
         temporary.write_text(json.dumps(said))
         temporary.replace(self.file)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import NamedTuple
 
 from connectors.connector import Connector
 
+
+class Entry(NamedTuple):
+    """Where a connector is, and what files of its broker are called where nobody says whose they are."""
+
+    module: str
+    file_suffixes: frozenset[str] = frozenset()
+
+
 CONNECTORS = {
-    "ibkr_flex": "connectors.ibkr_flex",
-    "ibkr_portal": "connectors.ibkr_portal",
-    "kraken": "connectors.kraken",
+    "ibkr_flex": Entry("connectors.ibkr_flex", frozenset({".xml"})),
+    "ibkr_portal": Entry("connectors.ibkr_portal"),
+    "kraken": Entry("connectors.kraken", frozenset({".csv", ".tsv", ".zip", ".json"})),
 }
 
 
@@ -18,8 +27,9 @@ def connector(name: str) -> Connector:
     if name not in CONNECTORS:
         message = f"There is no connector {name!r}; there are: {', '.join(sorted(CONNECTORS))}."
         raise KeyError(message)
-    found = import_module(CONNECTORS[name]).CONNECTOR
+    module = CONNECTORS[name].module
+    found = import_module(module).CONNECTOR
     if not isinstance(found, Connector):
-        message = f"{CONNECTORS[name]}.CONNECTOR is not a Connector."
+        message = f"{module}.CONNECTOR is not a Connector."
         raise TypeError(message)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
@@ -50,7 +50,7 @@ def broker_of(name: str | None, files: list[Path]) -> str:
     for folder in (file for file in files if file.is_dir()):
         raise BadInput(f"{folder} is a folder: name the files in it.")
     suffixes = {suffix.lower() for file in files for suffix in file.suffixes}
-    called_so = [each for each in CONNECTORS if suffixes & connector(each).file_suffixes]
+    called_so = [name for name, entry in CONNECTORS.items() if suffixes & entry.file_suffixes]
     if len(called_so) != 1:
         raise BadInput(f"Say whose files these are with --broker; there are: {there_are}.")
     return called_so[0]
@@ -91,24 +91,25 @@ def import_files(
 def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: bytes, account: str | None) -> Imported:
     moment = utc_now()
     reply = Reply(landing.new_id(moment), endpoint, body, moment, account)
-    with ThreadPoolExecutor(max_workers=1) as beside, ExitStack() as left:  # hashes and writes while DuckDB opens
-        hashing = beside.submit(lambda: hashlib.sha256(body).hexdigest())
-        writing = beside.submit(lambda: _staged(home, broker, path.name, reply, hashing.result()))
-        left.callback(_discard, writing)
+    with ThreadPoolExecutor(max_workers=1) as beside, ExitStack() as left:
+        hashing = beside.submit(lambda: hashlib.sha256(body).hexdigest())  # while DuckDB opens
         with db.writer(home) as con:
-            if _is_known(con, broker.name, hashing.result(), account):
+            sha256 = hashing.result()
+            if _is_known(con, broker.name, sha256, account):
                 return Imported(path, already=True)
             said = broker.normalize([*context_of(con, home, broker, moment), reply])
-            landed, staged = writing.result()
-            loaded = settle(con, home, landed, said, before_commit=staged.place).loaded
+            landed, write = _conversation(home, broker, path.name, reply, sha256)
+            writing = beside.submit(write)  # while DuckDB loads
+            left.callback(_discard, writing)
+            loaded = settle(con, home, landed, said, before_commit=lambda: writing.result().place()).loaded
     is_listing = endpoint in broker.reference_endpoints
     return Imported(path, loaded=loaded, names=said.instruments.height if is_listing else None)
 
 
-def _staged(
+def _conversation(
     home: Path, broker: Connector, file: str, reply: Reply, sha256: str
-) -> tuple[list[landing.Landed], landing.Staged]:
-    """Write a file down as what it is, a conversation of one reply that nobody asked for; it is yet to be put in place."""
+) -> tuple[list[landing.Landed], Callable[[], landing.Staged]]:
+    """Give a file as what it is, a conversation of one reply that nobody asked for; and what writes it down."""
     moment = reply.answered_at
     conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(moment), moment, is_one_file=True)
     conversation.open({"flow": IMPORTED, "account": reply.asked_account, "file": file})
@@ -124,14 +125,14 @@ def _staged(
         exchange_id=reply.exchange_id,
         body_sha256=sha256,
     )
-    staged = conversation.close_staged(utc_now(), {"verdict": OK})
-    return conversation.landed, staged
+    write = conversation.close_unwritten(utc_now(), {"verdict": OK})
+    return conversation.landed, write
 
 
-def _discard(writing: Future[tuple[list[landing.Landed], landing.Staged]]) -> None:
+def _discard(writing: Future[landing.Staged]) -> None:
     """Leave nothing of a file that was not loaded after all."""
     if writing.exception() is None:
-        writing.result()[1].discard()
+        writing.result().discard()
 
 
 def _is_known(con: duckdb.DuckDBPyConnection, name: str, sha256: str, account: str | None) -> bool:

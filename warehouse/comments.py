@@ -57,12 +57,14 @@ def explain_views(con: duckdb.DuckDBPyConnection) -> None:
             "select column_name, any_value(comment) from duckdb_columns() where table_name = 'execution_reports' group by all"
         ).fetchall()
     )
-    for view, meaning in VIEWS.items():
-        con.execute(f"comment on view {view} is '{_quoted(meaning)}'")
-        columns = con.execute("select column_name from duckdb_columns() where table_name = ?", [view]).fetchall()
-        for (column,) in columns:
-            text = COLUMNS.get(column) or told[column]
-            con.execute(f"comment on column {view}.{column} is '{_quoted(text)}'")
+    columns = con.execute(
+        "select table_name, column_name from duckdb_columns() where table_name in (select unnest(?))", [list(VIEWS)]
+    ).fetchall()
+    script = [f"comment on view {view} is '{_quoted(meaning)}'" for view, meaning in VIEWS.items()]
+    for view, column in columns:
+        text = COLUMNS.get(column) or told[column]
+        script.append(f"comment on column {view}.{column} is '{_quoted(text)}'")
+    con.execute(";\n".join(script))
 
 
 def _quoted(text: str) -> str:

@@ -23,7 +23,6 @@ CONNECTOR = Connector(
     examine=checkup.examine,
     normalize=normalize.normalize,
     nothing_there=frozenset({replies.NOT_AVAILABLE}),
-    file_suffixes=frozenset({".xml"}),
     overlap=timedelta(days=7),  # corrections and late fees
     row_printed=printed.row_of,
     pace_key=endpoints.pace_key,

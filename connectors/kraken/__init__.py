@@ -26,7 +26,6 @@ CONNECTOR = Connector(
     row_printed=printed.row_of,
     pace_key=endpoints.pace_key,
     endpoint_of=replies.endpoint_of,
-    file_suffixes=frozenset({".csv", ".tsv", ".zip", ".json"}),
     is_one_at_a_time=True,
     each_reply_stands=True,
     compared_endpoints=frozenset({"RetrieveExport"}),
