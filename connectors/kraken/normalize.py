@@ -44,8 +44,7 @@ def normalize(replies: Sequence[Reply]) -> Normalized:
     trades = _named(trades, names, lambda: _entries_known(replies, booked, names))
     reports, quarantine = check(_reports(trades))
     bought = ledger.fills_of(booked, names)
-    known = reports.select(ledger.OF_ONE).unique()
-    purchases, odd = check(_with_all_columns(bought.join(known, on=ledger.OF_ONE, how="anti")))
+    purchases, odd = check(_with_all_columns(bought.join(reports, on=ledger.OF_ONE, how="anti")))
     return Normalized(
         reports=pl.concat([reports, purchases]),
         instruments=instruments.describe(answers, trades, bought, names),
@@ -131,7 +130,7 @@ def _reports(trades: pl.DataFrame) -> pl.DataFrame:
     """Name the columns of `contract.REPORT`."""
     side = pl.col("type").str.to_lowercase().replace_strict(dialect.SIDES, default=None, return_dtype=pl.String)
     sells = side == "SELL"
-    closes = pl.col("misc").fill_null("").str.split(",").list.contains("closing")
+    closes = pl.col("misc").str.contains("(?:^|,)closing(?:,|$)").fill_null(value=False)
     opens = pl.col("posstatus").is_not_null() | (pl.col("margin") > 0).fill_null(value=False)
     on_margin = closes | opens
     nothing = pl.lit(0, MONEY)

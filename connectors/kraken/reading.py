@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ import polars as pl
 from connectors.connector import Reply
 from connectors.errors import ConnectorError, ContractViolation
 from connectors.kraken import exports
+from connectors.kraken.cutting import Cut, cut
 from connectors.kraken.dialect import DEFAULT_ACCOUNT, EXPORT, EXPORT_RANK, REST, REST_RANK
 from connectors.kraken.pages import INSIDE, result_of_page
 from connectors.kraken.replies import ZIP, is_about_the_question, result_of_body
@@ -28,6 +29,7 @@ TRADE_TEXT = (
 LEDGER_TEXT = (
     "txid", "refid", "time", "type", "subtype", "aclass", "asset", "wallet", "amount", "fee", "feecurrency", "balance",
 )  # fmt: skip
+WORTH_CUTTING = 1 << 20  # bytes; fewer pages are decoded before a table is planned
 OTHER_COLUMN = {"posttxid": "postxid", "posstatuscode": "posstatus"}  # an export's name, the reply's name
 
 
@@ -56,8 +58,14 @@ class Answer:
         return self.reply.answered_at.replace(tzinfo=None)
 
     @property
+    def count(self) -> int | None:
+        """Give how many rows there are in a page's whole window, where it is told."""
+        count = self.result.count if isinstance(self.result, Cut) else self.result.get("count")
+        return None if count is None else int(count)
+
+    @property
     def rows(self) -> Mapping[str, Any]:
-        """Give what the answer tells, by id: structs if all attributes are known, else what JSON makes of an object."""
+        """Give what was decoded, by id: structs if all attributes are known, else what JSON makes of an object."""
         found: Mapping[str, Any] = self.result.get(INSIDE[self.endpoint]) if self.endpoint in INSIDE else self.result
         return found
 
@@ -66,18 +74,30 @@ def answers_in(replies: Sequence[Reply]) -> list[Answer]:
     """Read replies; errors, pages and the steps of ordering a report hold no data."""
     ordered: dict[str | None, Mapping[str, str]] = {}
     found = []
-    for reply in replies:
+    pages = _cut_pages(replies)
+    for place, reply in enumerate(replies):
         if reply.endpoint in EXPORTS:
             found.append(Answer(reply, reply.endpoint, reply.params))
         elif reply.endpoint == "RetrieveExport":
             if reply.body.startswith(ZIP):
                 found.append(Answer(reply, exports.kind_of(reply.body), ordered.get(reply.params.get("id"), {})))
         else:
-            result = _result_of(reply)
+            result: Any = pages.get(place) or _result_of(reply)
             if result is not None and reply.endpoint == "AddExport":  # it says which window the report is about
                 ordered[result["id"]] = {"start": reply.params["starttm"], "end": reply.params["endtm"]}
             elif result is not None and reply.endpoint in DATA:
                 found.append(Answer(reply, reply.endpoint, reply.params, result))
+    return found
+
+
+def _cut_pages(replies: Sequence[Reply]) -> dict[int, Cut]:
+    """Cut long runs of pages, by their places."""
+    found: dict[int, Cut] = {}
+    for endpoint in INSIDE:
+        places = [place for place, reply in enumerate(replies) if reply.endpoint == endpoint]
+        bodies = [replies[place].body for place in places]
+        if sum(map(len, bodies)) >= WORTH_CUTTING:
+            found.update({places[number]: page for number, page in cut(bodies, endpoint).items()})
     return found
 
 
@@ -100,22 +120,49 @@ def read_rows(answers: Sequence[Answer], names: Sequence[str]) -> tuple[pl.DataF
     Each row says where it stands (`exchange_id`, `raw_row`), whose it is and by which channel it came. Of an answer whose
     attributes are all known none is named.
     """
-    replies = [answer for answer in answers if answer.endpoint not in EXPORTS]
-    told = [list(answer.rows.values()) for answer in replies]
+    decoded = [answer for answer in answers if answer.endpoint not in EXPORTS and not isinstance(answer.result, Cut)]
+    told = [list(answer.rows.values()) for answer in decoded]
     printed = {
         answer.reply.exchange_id: frozenset[str]().union(*rows)
-        for answer, rows in zip(replies, told, strict=True)
+        for answer, rows in zip(decoded, told, strict=True)
         if not _are_structs(rows)
     }
     text = _read_objects(told, names).with_columns(
-        txid=pl.Series([txid for answer in replies for txid in answer.rows], dtype=pl.String)
+        txid=pl.Series([txid for answer in decoded for txid in answer.rows], dtype=pl.String)
     )
-    frames = [_placed(text, replies, [len(rows) for rows in told])]
+    frames = [_placed(text, decoded, [len(rows) for rows in told])]
+    for rows, neighbours in _runs(answers):
+        heights = [answer.result.height for answer in neighbours]
+        frames.append(_placed(rows.select(_all_of(names, rows.columns)), neighbours, heights))
     for answer in answers:
         if answer.endpoint in EXPORTS:
             exported, printed[answer.reply.exchange_id] = _read_export(answer.reply.body, names)
             frames.append(_placed(exported, [answer], [exported.height]))
     return pl.concat(frames), printed
+
+
+def ids_of(answers: Sequence[Answer]) -> pl.Series:
+    """Give the ids of the rows that replies hold, each once."""
+    decoded = [txid for answer in answers if not isinstance(answer.result, Cut) for txid in answer.rows]
+    return pl.concat(
+        [pl.Series(decoded, dtype=pl.String), *(rows.get_column("txid") for rows, _ in _runs(answers))]
+    ).unique()
+
+
+def _runs(answers: Sequence[Answer]) -> Iterator[tuple[pl.DataFrame, list[Answer]]]:
+    """Give the rows of cut pages: of those that are neighbours in one table, together."""
+    runs: list[list[Answer]] = []
+    end: tuple[int, int] | None = None
+    for answer in answers:
+        page = answer.result
+        if isinstance(page, Cut):
+            if (id(page.table), page.first) != end:
+                runs.append([])
+            runs[-1].append(answer)
+            end = id(page.table), page.first + page.height
+    for run in runs:
+        first, last = run[0].result, run[-1].result
+        yield first.table.slice(first.first, last.first + last.height - first.first), run
 
 
 def _placed(text: pl.DataFrame, answers: Sequence[Answer], heights: Sequence[int]) -> pl.DataFrame:
@@ -208,6 +255,10 @@ def _has_uneven_rows(text: bytes, width: int) -> bool:
 
 def _table(columns: Mapping[str, Any], names: Sequence[str]) -> pl.DataFrame:
     """Make a table of text with all the columns there may be; an empty cell tells nothing."""
-    blank = (pl.lit(None, pl.String).alias(name) for name in names if name not in columns)
-    frame = pl.DataFrame(dict(columns), schema=dict.fromkeys(columns, pl.String)).with_columns(blank)
-    return frame.select(pl.col(names).str.strip_chars()).select(pl.when(pl.all() != "").then(pl.all()))
+    frame = pl.DataFrame(dict(columns), schema=dict.fromkeys(columns, pl.String)).select(_all_of(names, columns))
+    return frame.select(pl.all().str.strip_chars()).select(pl.when(pl.all() != "").then(pl.all()))
+
+
+def _all_of(names: Iterable[str], there: Collection[str]) -> list[pl.Expr]:
+    """Select columns of text; of those that are not there, each cell is empty."""
+    return [pl.col(name) if name in there else pl.lit(None, pl.String).alias(name) for name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -11,7 +12,7 @@ import polars as pl
 from connectors.contract import STATEMENT
 from connectors.kraken import dialect, exports
 from connectors.kraken.pages import INSIDE
-from connectors.kraken.reading import EXPORTS, LEDGER_REPLIES, Answer
+from connectors.kraken.reading import EXPORTS, LEDGER_REPLIES, Answer, ids_of
 
 PATIENCE = timedelta(days=7)  # with an entry that is pending
 CHANNELS = {
@@ -56,16 +57,16 @@ def _counted(told: Sequence[Answer], by_id: Sequence[Answer], owed: pl.DataFrame
     if last.endpoint in EXPORTS:
         text = exports.unpacked(last.reply.body)
         return sum(bool(line.strip()) for line in text.split(b"\n")) - 1, None
-    rows = frozenset[str]().union(*(answer.rows for answer in told))
-    broker_count = last.result.get("count")
-    count = len(rows) if broker_count is None else int(broker_count)
+    ids = ids_of(told)
+    number = ids.len()
     if last.endpoint != "TradesHistory" or "start" not in last.params:
-        return len(rows), None if broker_count is None else count
-    if count != len(rows):
-        rows = rows.union(*(_within(answer, last) for answer in by_id))
+        return number, last.count
+    count = number if last.count is None else last.count
+    if count != number:
+        number = len({*ids, *chain.from_iterable(_within(answer, last) for answer in by_id)})
     start, end = (_moment(last.params[name]) for name in ("start", "end"))
     missing = owed.filter(pl.col("account") == last.account, pl.col("entry_time") > start, pl.col("entry_time") <= end)
-    return len(rows), count + missing.height
+    return number, count + missing.height
 
 
 def _within(looked_up: Answer, page: Answer) -> set[str]:
