@@ -42,7 +42,8 @@ def explained(
     listings = [reply for reply in replies if reply.endpoint in broker.reference_endpoints]
     own = said.quarantine.filter(pl.col("rule").is_in(broker.rules_of_names))
     stored = _stored(con, broker, said, any_of_them=bool(listings))
-    entries = NOBODY if own.is_empty() else _entries_about(con, own)
+    waits = pl.concat([each.select("account", "exec_id") for each in (own, stored)])
+    entries = NOBODY if waits.is_empty() else _entries_about(con, broker, waits)
     if stored.is_empty() and entries.is_empty():
         return said, NOBODY
     mine = {reply.exchange_id: reply for reply in replies}
@@ -75,17 +76,19 @@ def _stored(con: duckdb.DuckDBPyConnection, broker: Connector, said: Normalized,
     return waiting if any_of_them else waiting.join(said.ledger, on=of_one, how="semi", maintain_order="left")
 
 
-def _entries_about(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> pl.DataFrame:
+def _entries_about(con: duckdb.DuckDBPyConnection, broker: Connector, rows: pl.DataFrame) -> pl.DataFrame:
     """Name the replies that hold stored ledger entries of these rows' executions."""
-    con.register("unexplained", rows.select("broker", "account", "exec_id"))
+    con.register("unexplained", rows)
     found: pl.DataFrame = con.execute(
         """
         select distinct exchange_id
         from ledger_entries
-        where exec_id in (select exec_id from unexplained)
-            and (broker, account, exec_id) in (select (broker, account, exec_id) from unexplained)
+        where broker = ?
+            and exec_id in (select exec_id from unexplained)
+            and (account, exec_id) in (select (account, exec_id) from unexplained)
         order by exchange_id
-        """
+        """,
+        [broker.broker],
     ).pl()
     con.unregister("unexplained")
     return found

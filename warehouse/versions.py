@@ -88,7 +88,9 @@ where rowid in (
 )
 """
 
-_REVISION = "case when status = 'provisional' then exec_rev end"  # where one list shows several
+# Where one list shows several revisions, and of a fill made of ledger entries, whose `row_order` counts them: what was told
+# with fewer of them was told before the others were known.
+_REVISION = "case when exec_type = 'LEDGER' then row_order when status = 'provisional' then exec_rev end"
 
 # Rows told once have one version. The others are laid out in the order of the broker's clock; of a live list, whose rows
 # hold every revision of an execution and may show them side by side or late, by revision first. An attribute that one

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from connectors.kraken.pages import FIELDS, INSIDE
+from connectors.kraken.pages import FIELDS
+from connectors.kraken.replies import INSIDE
 
 _HEAD = {
     endpoint: re.compile(rb'\{"error":\[\],"result":\{(?:"count":(\d+),)?"' + inside.encode() + rb'":\{"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 
@@ -11,9 +12,10 @@ from connectors.errors import ContractViolation
 
 TRADES, LEDGERS = "ExportTrades", "ExportLedgers"
 MARKS = {TRADES: ("txid", "ordertxid", "pair", "time", "type", "price", "cost", "fee", "vol"),
-         LEDGERS: ("txid", "refid", "time", "type", "asset", "amount", "fee")}  # fmt: skip
+         LEDGERS: ("txid", "refid", "time", "type", "asset", "amount", "fee", "balance")}  # fmt: skip
 MOST_BYTES = 4 << 30
 MOST_TIMES_SMALLER = 1000  # text of one repeated line packs about so well; a bomb packs better
+_BLANK_LINE = re.compile(rb"\n\r?\n")
 AGAIN = "Export it from Kraken again."
 
 
@@ -58,6 +60,8 @@ def kind_of(body: bytes) -> str:
 def header_of(text: bytes) -> list[str]:
     """Give the column names, in small letters; one given twice would make every value doubtful."""
     line = text.split(b"\n", 1)[0].decode("utf-8", "replace").strip("\r")
+    if "\r" in line:
+        raise ContractViolation("The lines of the file end as on an old Macintosh, without a line feed.", remedy=AGAIN)
     names = [name.strip().lower() for name in next(csv.reader([line], delimiter=separator_of(text)), [])]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -69,6 +73,13 @@ def separator_of(text: bytes) -> str:
     """Tell a TSV from a CSV by its header."""
     line = text.split(b"\n", 1)[0]
     return "\t" if line.count(b"\t") > line.count(b",") else ","
+
+
+def without_blank_lines(text: bytes) -> bytes:
+    """Leave out lines that hold nothing at all: a spreadsheet may have added them, and they are no rows."""
+    if not _BLANK_LINE.search(text):
+        return text
+    return b"".join(line for line in text.splitlines(keepends=True) if line.strip(b"\r\n"))
 
 
 def require_even(text: bytes) -> None:

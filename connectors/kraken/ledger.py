@@ -129,7 +129,7 @@ def fills_of(entries: pl.DataFrame, names: Names) -> pl.DataFrame:
             source=pl.lit(dialect.LEDGER),
             source_rank=pl.lit(dialect.LEDGER_RANK, pl.Int8),
             status=pl.when("is_trade").then(pl.lit("provisional")).otherwise(pl.lit("final")),
-            row_order=pl.col("transact_time").dt.epoch("us"),
+            row_order=pl.col("entries").cast(pl.Int64),
             reading_fault=pl.lit(None, pl.String),
         )
     )
@@ -208,13 +208,14 @@ def _legs_in_market(legs: pl.DataFrame, names: Names) -> pl.DataFrame:
 
 
 def _references(legs: pl.DataFrame) -> pl.DataFrame:
-    """Say when each reference was first booked, and which landed row tells that."""
+    """Say when each reference was first booked, which landed row tells that, and of how many entries it is made."""
     return (
         legs.sort("entry_time", "entry_id", nulls_last=True)
         .group_by(OF_ONE, maintain_order=True)
         .agg(
             pl.col("entry_time", "entry_time_raw", "exchange_id", "raw_row", "broker_clock", "answered_at").first(),
             is_trade=(pl.col("entry_type") == "trade").any(),
+            entries=pl.len(),
         )
         .rename({"entry_time": "transact_time", "entry_time_raw": "transact_time_raw"})
     )

@@ -15,6 +15,7 @@ from connectors.contract import DRIFT, FEE, MONEY, Normalized, check, read_decim
 from connectors.kraken import clock, dialect, instruments, ledger, spans
 from connectors.kraken.names import Names
 from connectors.kraken.reading import (
+    EXPORTS,
     LEDGER_REPLIES,
     LEDGER_TEXT,
     TRADE_REPLIES,
@@ -134,7 +135,9 @@ def _reports(trades: pl.DataFrame) -> pl.DataFrame:
     opens = pl.col("posstatus").is_not_null() | (pl.col("margin") > 0).fill_null(value=False)
     on_margin = closes | opens
     nothing = pl.lit(0, MONEY)
+    is_signed = pl.min_horizontal("vol", "cost") < 0  # the side says which way, and nothing else does
     return trades.with_columns(
+        reading_fault=pl.coalesce("reading_fault", pl.when(is_signed).then(pl.lit("side_contradicts_quantity"))),
         broker=pl.lit(dialect.BROKER),
         row_key="txid",
         key_rank=pl.lit(5, pl.Int8),
@@ -204,11 +207,12 @@ def _drift(
     """Name what no table here knows: attributes, and types of ledger entries."""
     by_id = {answer.reply.exchange_id: answer for answer in answers}
     found: dict[tuple[str, str, str], str] = {}
-    for printed, known, source in (
-        (trade_attributes, dialect.TRADE_FIELDS, dialect.REST),
-        (entry_attributes, dialect.LEDGER_FIELDS, dialect.LEDGER),
+    for printed, known, sources in (
+        (trade_attributes, dialect.TRADE_FIELDS, (dialect.REST, dialect.EXPORT)),
+        (entry_attributes, dialect.LEDGER_FIELDS, (dialect.LEDGER, dialect.LEDGER)),
     ):
         for exchange_id, attributes in printed.items():
+            source = sources[by_id[exchange_id].endpoint in EXPORTS]
             for name in sorted(attributes - known):
                 found.setdefault((source, "attribute", name), exchange_id)
     unknown = booked.filter(~pl.col("entry_type").is_in(dialect.LEDGER_TYPES)).unique("entry_type", maintain_order=True)

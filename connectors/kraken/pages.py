@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from connectors.kraken.dialect import LEDGER_FIELDS, TRADE_FIELDS
+from connectors.kraken.replies import INSIDE
 
-INSIDE = {"TradesHistory": "trades", "Ledgers": "ledger"}  # where in its result a page holds its rows, by their ids
 FIELDS = {
     "TradesHistory": TRADE_FIELDS,
     "QueryTrades": TRADE_FIELDS,

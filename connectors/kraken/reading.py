@@ -19,8 +19,8 @@ from connectors.errors import ConnectorError, ContractViolation
 from connectors.kraken import exports
 from connectors.kraken.cutting import Cut, cut
 from connectors.kraken.dialect import DEFAULT_ACCOUNT, EXPORT, EXPORT_RANK, REST, REST_RANK
-from connectors.kraken.pages import INSIDE, result_of_page
-from connectors.kraken.replies import ZIP, is_about_the_question, result_of_body
+from connectors.kraken.pages import result_of_page
+from connectors.kraken.replies import INSIDE, ZIP, is_about_the_question, result_of_body
 
 TRADE_TEXT = (
     "txid", "ordertxid", "postxid", "pair", "aclass", "time", "type", "ordertype", "price", "cost", "fee", "vol", "margin",
@@ -231,7 +231,7 @@ def _text(value: object) -> str | None:
 
 def _read_export(body: bytes, names: Sequence[str]) -> tuple[pl.DataFrame, frozenset[str]]:
     """Read a CSV by its column names, every cell as text."""
-    text = exports.unpacked(body)
+    text = exports.without_blank_lines(exports.unpacked(body))
     header = [OTHER_COLUMN.get(name, name) for name in exports.header_of(text)]
     if text.count(b'"') % 2 or _has_uneven_rows(text, len(header)):
         exports.require_even(text)

@@ -98,6 +98,9 @@ MARKS: Mapping[str, frozenset[str]] = MappingProxyType(
         "Assets": frozenset({"decimals"}),
     }
 )
+INSIDE: Mapping[str, str] = MappingProxyType(
+    {"TradesHistory": "trades", "Ledgers": "ledger"}
+)  # where in its result a page holds its rows, by their ids
 HTTP_OK = 200
 HTTP_TOO_MANY = 429
 HTTP_SERVER_ERROR = 500
@@ -207,13 +210,21 @@ def throttled_until(error: RateLimited) -> float | None:
 def read_page(response: Response, endpoint: str) -> Page:
     """Read a page of trades or ledger entries."""
     result = result_of(response, endpoint)
-    rows = result.get("trades" if endpoint == "TradesHistory" else "ledger") if isinstance(result, dict) else None
-    if rows is None or not isinstance(rows, dict):
-        raise ContractViolation(f"Kraken's answer to {endpoint} holds no rows.")
-    count = result.get("count")
+    rows, count = _require_rows(result, endpoint)
     moments = {row_id: float(row.get("time") or 0) for row_id, row in rows.items()}
     trades = frozenset(rows) if endpoint == "TradesHistory" else trades_named(rows.values())
-    return Page(moments, int(count) if count is not None else None, trades)
+    return Page(moments, count, trades)
+
+
+def _require_rows(result: Any, endpoint: str) -> tuple[dict[str, dict[str, Any]], int | None]:
+    """Give a page's rows by their ids, and their count; raise `ContractViolation` where it is none."""
+    rows = result.get(INSIDE[endpoint]) if isinstance(result, dict) else None
+    if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
+        raise ContractViolation(f"Kraken's answer to {endpoint} holds no rows.")
+    count = result.get("count")
+    if count is not None and not str(count).isdecimal():
+        raise ContractViolation(f"Kraken's answer to {endpoint} counts {count!r} rows.")
+    return rows, None if count is None else int(count)
 
 
 def trades_named(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
@@ -295,12 +306,13 @@ def _endpoint_of_json(body: bytes) -> str:
     except ConnectorError as exc:
         raise ContractViolation(f"This is no data: {exc.message}") from exc
     if isinstance(result, dict):
-        if "trades" in result:
-            return "TradesHistory"
-        if "ledger" in result:
-            return "Ledgers"
+        for endpoint, inside in INSIDE.items():
+            if inside in result:
+                _require_rows(result, endpoint)
+                return endpoint
         first = next(iter(result.values()), None)
+        are_rows = all(isinstance(row, dict) for row in result.values())
         for endpoint, marks in MARKS.items():
-            if isinstance(first, dict) and marks <= first.keys():
+            if are_rows and first and marks <= first.keys():
                 return endpoint
     raise ContractViolation("The reply is none of TradesHistory, QueryTrades, Ledgers, AssetPairs, Assets.")

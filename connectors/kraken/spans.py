@@ -11,8 +11,8 @@ import polars as pl
 
 from connectors.contract import STATEMENT
 from connectors.kraken import dialect, exports
-from connectors.kraken.pages import INSIDE
 from connectors.kraken.reading import EXPORTS, LEDGER_REPLIES, Answer, ids_of
+from connectors.kraken.replies import INSIDE
 
 PATIENCE = timedelta(days=7)  # with an entry that is pending
 CHANNELS = {

@@ -1,4 +1,5 @@
--- Keep ledger entries, each once: booked rather than pending, else as last told. What is told again changes nothing.
+-- Keep ledger entries, each once: booked rather than pending, with what it is about rather than without (an entry beside it
+-- could not be read), else as last told. What is told again changes nothing.
 
 create or replace temp table fresh_entries as
 with told as (
@@ -14,8 +15,9 @@ select told.*
 from told
 anti join ledger_entries as known
     on known.entry_hash = told.entry_hash
-    and known.book_date = told.book_date
+    and known.book_date is not distinct from told.book_date
     and known.first_seen_at <= told.first_seen_at
+    and (told.exec_id is null or known.exec_id is not distinct from told.exec_id)
     and (known.ref_id, known.entry_type, known.asset_raw, known.amount, known.fee, known.fee_asset, known.balance, known.entry_time)
     is not distinct from (told.ref_id, told.entry_type, told.asset_raw, told.amount, told.fee, told.fee_asset, told.balance, told.entry_time);
 
@@ -26,8 +28,13 @@ with every_telling as (
     select ledger_entries.*
     from ledger_entries
     where entry_hash in (select entry_hash from fresh_entries)
-        and book_date >= (select min(book_date) - 7 from fresh_entries)
-        and book_date <= (select max(book_date) + 7 from fresh_entries)
+        and (
+            book_date is null
+            or (
+                book_date >= (select min(book_date) - 7 from fresh_entries)
+                and book_date <= (select max(book_date) + 7 from fresh_entries)
+            )
+        )
 )
 
 select *
@@ -37,6 +44,7 @@ qualify
         partition by entry_hash
         order by
             status = 'booked' desc,
+            exec_id is not null desc,
             broker_clock desc nulls last,
             md5((ref_id, entry_type, asset_raw, amount, fee, fee_asset, balance, entry_time)::varchar),
             first_seen_at,
@@ -45,8 +53,13 @@ qualify
 
 delete from ledger_entries
 where entry_hash in (select entry_hash from kept_entries)
-    and book_date >= (select min(book_date) - 7 from kept_entries)
-    and book_date <= (select max(book_date) + 7 from kept_entries);
+    and (
+        book_date is null
+        or (
+            book_date >= (select min(book_date) - 7 from kept_entries)
+            and book_date <= (select max(book_date) + 7 from kept_entries)
+        )
+    );
 
 insert into ledger_entries by name
 select * from kept_entries;
