@@ -176,6 +176,9 @@ class _Wire:
             self._land(request, Response(0, {"x-trouble": trouble}, b"", self.clock()), requested_at)
             code = CERTIFICATE if _distrusts(exc) else type(exc).__name__
             raise Transient(_trouble(request, exc, code), code=code) from exc
+        except ContractViolation as exc:
+            self._land(request, Response(0, {"x-trouble": exc.message}, b"", self.clock()), requested_at)
+            raise
         finally:
             _in_flight.reset(token)
         response = replace(response, answered_at=self.clock())
@@ -237,8 +240,10 @@ def _as_sent(request: Request, nonces: Nonces, clock: Callable[[], datetime]) ->
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name in KEPT_HEADERS or name.startswith("x-trouble")}
+    """Leave the headers that are landed; of a redirect's, not the question, which may hold a secret."""
+    kept = {name: value for name, value in headers.items() if name in KEPT_HEADERS or name.startswith("x-trouble")}
+    return {name: _without_query(value) if name == "location" else value for name, value in kept.items()}
 
 
 def _without_query(url: str) -> str:
-    return str(httpx.URL(url).copy_with(query=None))
+    return url.partition("?")[0]

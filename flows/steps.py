@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -62,10 +62,9 @@ def settle(
     context = context_of(con, home, broker, last["answered_at"])
     replies = _replies(_believed(exchanges, broker, verdict), header) if not header.get("is_check") else []
     if said is None:
-        try:
-            said = broker.normalize([*context, *replies])
-        except ConnectorError as exc:
-            said, replies, error, verdict = Normalized.union([]), [], exc, verdict_of(exc)
+        said, error = _said(broker, [*context, *replies])
+        if error is not None:
+            replies, verdict = [], verdict_of(error)
     said, released = waiting.explained(con, home, broker, said, replies, context)
     said = _with_fills_of_late_legs(con, broker, said, context)
     batch = Batch(
@@ -95,6 +94,21 @@ def settle(
         beyond_reach=broker.beyond_reach,
     )
     return Settled(load(con, batch, run, before_commit), error)
+
+
+def _said(broker: Connector, replies: Sequence[Reply]) -> tuple[Normalized, ConnectorError | None]:
+    """Read replies; gives nothing and the reason where they cannot be read, which keeps no other from being loaded."""
+    try:
+        return broker.normalize(replies), None
+    except ConnectorError as exc:
+        return Normalized.union([]), exc
+    except Exception as exc:  # noqa: BLE001  (nobody foresaw it: the broker may answer what it never did before)
+        error = ContractViolation(
+            f"What {broker.name} answered cannot be read ({type(exc).__name__}: {exc}).",
+            remedy="It is landed as it came: once a newer version can read it, `fillhouse renormalize` does.",
+        )
+        error.__cause__ = exc
+        return Normalized.union([]), error
 
 
 def _believed(exchanges: list[Landed], broker: Connector, verdict: str) -> list[Landed]:
@@ -225,7 +239,7 @@ def recover(home: Path) -> int:
     found = {
         path.name.rsplit("-", 1)[0]: path.parent.parent.name.removeprefix("connection=")
         for path in landing.landed_files(home)
-        if not path.name.startswith("compact-")
+        if not path.name.startswith(landing.GATHERED)
     }
     if not found:
         return 0
@@ -256,12 +270,15 @@ def published(home: Path, *, now: bool = True) -> Iterator[None]:
 def renormalize(home: Path) -> rebuild.Rebuilt:
     """Make every table anew from the landing zone, with no network, and swap it in; syncs may go on meanwhile.
 
-    Most of the replay needs no lock. What is loaded in the meantime is replayed under it, so nothing falls between.
+    Most of the replay needs no lock. What is loaded in the meantime is replayed under it, so nothing falls between. A
+    warehouse that was lost is made anew; of one that an older version wrote, the shape is made that of today first.
     """
     recover(home)
+    with db.writer(home):
+        pass
     with db.landing_kept(home), rebuild.beside(home) as con:  # else what is being read could be gathered elsewhere
         with db.locked(home):
-            wanted = rebuild.loaded_conversations(home)
+            wanted = rebuild.loaded_conversations(home) | landing.gathered_conversations(home)
         done = _replay(con, home, wanted)
         with db.locked(home):
             done |= _replay(con, home, rebuild.loaded_conversations(home) - done)

@@ -144,8 +144,9 @@ def fetch(
             )
     except ConnectorError as exc:
         error = exc
-    finally:
+    except BaseException:
         landed.flush()
+        raise
     footer = {
         "verdict": verdict_of(error),
         "code": error.code if error else None,

@@ -43,6 +43,7 @@ class Known:
     names: list[str] | None = None
     notified: list[UUID] = field(default_factory=list)
     keeps_awake: bool = False  # whether there is a session somebody wants kept
+    trouble: str = ""  # why the settings cannot be read just now
 
 
 def up(home: Path, port: int, ended: threading.Event, *, say: Say) -> None:
@@ -132,8 +133,21 @@ def _watch(children: Sequence[Child], keeper: Child, ended: threading.Event, say
         if time.monotonic() < look_at:
             continue
         look_at = time.monotonic() + CONNECTIONS_EVERY
-        with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # the server is being started anew
-            _follow(known, keeper, say)
+        _follow_if_possible(known, keeper, say)
+
+
+def _follow_if_possible(known: Known, keeper: Child, say: Say) -> None:
+    """Follow the connections, unless the server is being started anew, or somebody is in the middle of changing settings."""
+    trouble = ""
+    try:
+        _follow(known, keeper, say)
+    except (httpx.HTTPError, PrefectHTTPStatusError):
+        return
+    except NotConfigured as exc:
+        trouble = str(exc)
+        if trouble != known.trouble:
+            say(f"{trouble} What was known before stays so.")
+    known.trouble = trouble
 
 
 def _follow(known: Known, keeper: Child, say: Say) -> None:

@@ -18,8 +18,7 @@ from pathlib import Path, PurePosixPath
 import duckdb
 
 from warehouse import db, durable
-from warehouse.compact import PREFIX
-from warehouse.landing import landed_files
+from warehouse.landing import GATHERED, landed_files
 
 LIST = "fillhouse-backup.json"
 FORMAT = 1
@@ -125,7 +124,7 @@ def _refuse_loss(former: Backup, files: Mapping[str, Path]) -> None:
     with duckdb.connect() as con:
         _attach(con, "present", files[db.WRITER])
         named = [name for (name,) in con.execute("select distinct landed_file from present.exchanges").fetchall()]
-        gathered = {PurePosixPath(path).parent for path in files if PurePosixPath(path).name.startswith(PREFIX)}
+        gathered = {PurePosixPath(path).parent for path in files if PurePosixPath(path).name.startswith(GATHERED)}
         if missing := [name for name in named if name not in files and PurePosixPath(name).parent not in gathered]:
             raise BadBackup(
                 f"{len(missing)} landed files are missing that the warehouse knows, such as {min(missing)}. Nothing was backed "

@@ -10,11 +10,10 @@ from pathlib import Path
 import polars as pl
 
 from warehouse import db
-from warehouse.landing import ARROW, landed_files, write_durably
+from warehouse.landing import ARROW, GATHERED, landed_files, write_durably
 
-PREFIX = "compact-"
 FEWEST = 2  # files that are worth gathering
-LARGEST_BYTES = 256 << 20  # a day of more than this stays as it is
+LARGEST_BYTES = 256 << 20  # a day whose bodies are more than this stays as it is: they are all in memory at once
 
 
 class CorruptLanding(Exception):
@@ -53,16 +52,16 @@ def _compact(home: Path, closing: date) -> Compacted:
 
 
 def _is_settled(path: Path, loaded: set[str]) -> bool:
-    return path.name.startswith(PREFIX) or path.stem.rsplit("-", 1)[0] in loaded
+    return path.name.startswith(GATHERED) or path.stem.rsplit("-", 1)[0] in loaded
 
 
 def _compact_day(home: Path, folder: Path, paths: list[Path]) -> None:
-    if len(paths) < FEWEST or sum(path.stat().st_size for path in paths) > LARGEST_BYTES:
+    if len(paths) < FEWEST or _bytes_in(paths) > LARGEST_BYTES:
         return
     frame = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in paths])
     frame = frame.unique(subset="exchange_id", keep="first", maintain_order=True).sort("answered_at", "exchange_id")
     digest = hashlib.sha256("".join(frame["exchange_id"].to_list()).encode()).hexdigest()[:16]
-    target = folder / f"{PREFIX}{digest}.parquet"
+    target = folder / f"{GATHERED}{digest}.parquet"
     if target not in paths:
         write_durably(frame.to_arrow().cast(ARROW), target)
     _verify(target)
@@ -84,6 +83,12 @@ def _compact_day(home: Path, folder: Path, paths: list[Path]) -> None:
     for path in paths:
         if path != target:
             path.unlink()
+
+
+def _bytes_in(paths: list[Path]) -> int:
+    """Count the bytes of all bodies; on the disk they may be many times smaller."""
+    sizes = pl.scan_parquet(paths, hive_partitioning=False).select(pl.col("body_bytes").sum())
+    return int(sizes.collect().item())
 
 
 def _verify(path: Path) -> None:

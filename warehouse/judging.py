@@ -11,6 +11,13 @@ POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 
 NO_ID = 1  # the key of a row that prints no id
 ANY_DAY = 10_000  # days apart
 CANCELS_TOLD_TWICE = ((True, ANY_DAY), (False, 0), (False, 1))
+CHAINED = """
+select count(*)
+from twins
+inner join twins as further
+    on further.lesser_hash = twins.better_hash
+    and further.lesser_source = twins.better_source
+"""
 UNMATCHED_CANCELS = """
 select distinct
     unnest(
@@ -45,6 +52,8 @@ def judge(con: duckdb.DuckDBPyConnection) -> None:
             con.execute(sql("07_poor_keys"), {"key_rank": key_rank, "worth": worth, "by_day": by_day})
     if scalar(con, "select count(distinct source) from latest") > 1:
         _match_channels(con)
+    if scalar(con, CHAINED):
+        until_stable(con, CHAINED, "08_best")
     con.execute(sql("08_lessers"))
     con.execute(sql("09_cancels"))
     _net_cancels(con)

@@ -24,6 +24,7 @@ from pyarrow import parquet
 
 from warehouse.durable import flush_folder
 
+GATHERED = "compact-"  # what the names of files begin with that hold many conversations
 FLUSH_SECONDS = 30.0
 FLUSH_BYTES = 64 << 20
 SCHEMA_VERSION = 1
@@ -259,6 +260,13 @@ def landed_files(home: Path) -> list[Path]:
     return sorted((home / "landing").glob("source=*/connection=*/date=*/*.parquet"))
 
 
+def gathered_conversations(home: Path) -> set[str]:
+    """Name the conversations in gathered files: only what has been loaded is gathered."""
+    gathered = [path for path in landed_files(home) if path.name.startswith(GATHERED)]
+    told = (pl.read_parquet(path, columns=["conversation_id"], hive_partitioning=False) for path in gathered)
+    return {name for frame in told for name in frame["conversation_id"].unique().to_list()}
+
+
 def read_file(home: Path, path: Path) -> list[Landed]:
     """Read every row of a landed file, bodies included."""
     frame = pl.read_parquet(path, hive_partitioning=False)
@@ -301,7 +309,7 @@ def _index(home: Path, wanted: Collection[str]) -> list[tuple[str, list[Path]]]:
     ends: dict[str, datetime] = {}
     places: dict[str, list[Path]] = {}
     for path in landed_files(home):
-        if not path.name.startswith("compact-") and path.stem.rsplit("-", 1)[0] not in wanted:
+        if not path.name.startswith(GATHERED) and path.stem.rsplit("-", 1)[0] not in wanted:
             continue
         columns = pl.read_parquet(path, columns=["conversation_id", "answered_at"], hive_partitioning=False)
         for conversation_id, answered_at in (

@@ -72,7 +72,7 @@ def publish(home: Path, *, now: bool = False) -> bool:
     if not (home / WRITER).exists():
         return False
     gap = max(LEAST_SECONDS, DURATIONS * record.get("seconds", 0.0))
-    if not now and time.time() - record.get("at", 0.0) < gap:
+    if not now and 0 <= time.time() - record.get("at", 0.0) < gap:  # a clock that was ahead would keep it for long
         return False
     with locked(home):
         started = time.monotonic()

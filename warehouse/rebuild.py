@@ -32,7 +32,7 @@ COMPARED = {
     "drift": "*",
     "sync_runs": "*",
 }
-CARRIED = ("connections", "token_notices", "gap_notices", "untold", "schema_migrations")
+CARRIED = ("connections", "token_notices", "gap_notices", "untold")
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,20 +110,19 @@ def as_utf8(body: bytes) -> bytes:
     """Give the same document in UTF-8 without a byte order mark."""
     for mark, encoding in _BOMS:
         if body.startswith(mark):
-            return body[3:] if encoding == "utf-8" else _redeclared(body.decode(encoding))
+            return body[3:] if encoding == "utf-8" else _redeclared(body, encoding)
     declared = _ENCODING.match(body)
     if declared and declared.group(1).lower() not in (b"utf-8", b"us-ascii", b"ascii"):
-        try:
-            return _redeclared(body.decode(declared.group(1).decode()))
-        except (LookupError, UnicodeDecodeError) as exc:
-            raise ContractViolation(
-                f"The XML says it is {declared.group(1).decode()} and cannot be read as such."
-            ) from exc
+        return _redeclared(body, declared.group(1).decode())
     return body
 
 
-def _redeclared(text: str) -> bytes:
+def _redeclared(body: bytes, encoding: str) -> bytes:
     """Encode a document in UTF-8, taking its own word for another encoding out of it."""
+    try:
+        text = body.decode(encoding)
+    except (LookupError, UnicodeDecodeError) as exc:
+        raise ContractViolation(f"The XML says it is {encoding} and cannot be read as such.") from exc
     return re.sub(r"^<\?xml[^>]*\?>", "", text, count=1).encode()
 
 

@@ -189,10 +189,22 @@ def test_a_redirect_is_an_answer_and_is_never_followed(hold: Callable[..., http.
 
 
 @respx.mock
-def test_a_reply_beyond_the_cap_is_refused(hold: Callable[..., http.Tally]) -> None:
+def test_a_redirect_lands_no_secret(hold: Callable[..., http.Tally], ledger: Ledger) -> None:
+    respx.get(URL).respond(302, headers={"location": f"https://elsewhere.example/path?t={CANARY}&q=1"})
+    hold(once())
+    assert ledger.kept[0]["headers"]["location"] == "https://elsewhere.example/path"
+
+
+@respx.mock
+def test_a_reply_beyond_the_cap_is_refused_and_the_request_landed(
+    hold: Callable[..., http.Tally], ledger: Ledger
+) -> None:
     respx.get(URL).respond(200, content=b"x" * 1001)
     with pytest.raises(ContractViolation, match="more than 1,000 bytes"):
         hold(once())
+    [landed] = ledger.kept
+    assert landed["body"] == b""
+    assert "more than 1,000 bytes" in landed["headers"]["x-trouble"]
 
 
 @respx.mock

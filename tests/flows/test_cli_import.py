@@ -22,6 +22,7 @@ LAUGHS = b"""<?xml version="1.0"?>
 BAD_BODIES = {
     "not_xml": (b"date,symbol,quantity\n2026-04-23,KSTL,10\n", "not XML"),
     "truncated": (PLAIN.read_bytes()[:-400], "cut off"),
+    "truncated_utf_16": (b"\xfe\xff" + PLAIN.read_text().encode("utf-16-be")[:-401], "cannot be read as such"),
     "error_envelope": ((RECORDED / "envelopes" / "fail_1012.xml").read_bytes(), "error message of the Flex service"),
     "html_page": ((RECORDED / "envelopes" / "html_page.html").read_bytes(), "HTML page"),
     "empty": (b"", "empty"),

@@ -9,6 +9,8 @@ import pytest
 
 from connectors.contract import MONEY
 from tests.warehouse.loading import empty_warehouse, load_statement
+from warehouse.judging import CHAINED
+from warehouse.scripts import until_stable
 
 TRADE = {
     "accountId": "U1",
@@ -279,3 +281,13 @@ def test_a_number_in_an_unusual_form_is_read_exactly(text: str, value: str) -> N
     con = loaded(statement(trade(**AF_IDS, price=text)))
     assert MONEY.scale == 12
     assert con.execute("select last_px = ?::decimal(28, 12) from fills", [value]).fetchall() == [(True,)]
+
+
+def test_of_a_chain_of_better_rows_the_best_answers_for_all() -> None:
+    with duckdb.connect() as con:
+        con.execute(
+            "create table twins as select place as lesser_hash, 'a' as lesser_source, place + 1 as better_hash, 'a' as better_source"
+            " from range(1, 7) as places(place)"
+        )
+        until_stable(con, CHAINED, "08_best")
+        assert con.execute("select distinct better_hash from twins").fetchall() == [(7,)]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import shutil
-from datetime import date
+import time
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -41,6 +43,65 @@ def test_a_rebuild_after_compacting_gives_the_same_tables(home: Path) -> None:
     assert (done.files_before, done.files_after) == (5, 1)
     assert steps.renormalize(home).differences == {}
     assert rows(home, "select * from fills order by all") == fills
+
+
+def test_a_warehouse_that_was_lost_is_made_anew_from_gathered_files(home: Path) -> None:
+    fills = rows(home, "select * from fills order by all")
+    compact.compact(home, today=TOMORROW)
+    imported(home, [RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"])
+    more = rows(home, "select * from fills order by all")
+    assert len(more) > len(fills)
+    for file in home.glob("*.duckdb*"):
+        file.unlink()
+    assert steps.renormalize(home).conversations == 6
+    assert rows(home, "select * from fills order by all") == more
+
+
+def test_a_warehouse_of_an_older_shape_is_brought_to_that_of_today_first(home: Path) -> None:
+    compact.compact(home, today=TOMORROW)
+    with db.writer(home) as con:
+        con.execute("alter table quarantine drop column exec_id")
+        con.execute("delete from schema_migrations where name >= '0006'")
+    assert steps.renormalize(home).differences.keys() <= {"quarantine"}
+    with db.writer(home) as con:
+        assert con.execute("select count(*) = count(distinct name) from schema_migrations").fetchall() == [(True,)]
+
+
+def test_what_nobody_foresaw_in_one_reply_keeps_no_other_from_being_loaded(home: Path) -> None:
+    moment = timing.utc_now()
+    until = moment.replace(tzinfo=None)
+    for name, trades in (("broken", '{"TAAAAA-AAAAA-AAAAA1":null}'), ("whole", "{}")):
+        died = landing.Conversation(home, "kraken", name, "run", moment)
+        died.open({"flow": "incremental", "account": "main", "since": until - timedelta(days=1), "until": until})
+        died.exchange(
+            endpoint="TradesHistory", request={"params": {"start": "1", "end": "2"}}, status=200, headers={},
+            body=f'{{"error":[],"result":{{"count":0,"trades":{trades}}}}}'.encode(), body_is_secret=False,
+            requested_at=moment, answered_at=moment,
+        )  # fmt: skip
+        died.close(moment, {"verdict": "ok"})
+    assert steps.recover(home) == 2
+    assert steps.recover(home) == 0
+    told = rows(home, "select connection, verdict from sync_runs where flow = 'incremental' order by all")
+    assert [row["connection"] for row in told] == ["broken", "whole"]
+    assert told[0]["verdict"].startswith("ContractViolation")
+    assert told[1]["verdict"] == "ok"
+
+
+def test_a_day_of_many_bytes_is_not_gathered_however_few_they_are_on_the_disk(home: Path) -> None:
+    moment = timing.utc_now()
+    for _ in range(2):
+        large = landing.Conversation(home, "kraken", "large", "run", moment)
+        large.open({"flow": "incremental", "account": "main"})
+        large.exchange(
+            endpoint="Time", request={}, status=200, headers={}, body=b" " * (140 << 20), body_is_secret=False,
+            requested_at=moment, answered_at=moment,
+        )  # fmt: skip
+        large.close(moment, {"verdict": "ok"})
+    steps.recover(home)
+    files = sorted((home / "landing").glob("*/connection=large/*/*.parquet"))
+    assert sum(file.stat().st_size for file in files) < 1 << 20
+    compact.compact(home, today=TOMORROW)
+    assert sorted((home / "landing").glob("*/connection=large/*/*.parquet")) == files
 
 
 def test_a_rebuild_says_where_the_old_tables_were_different(home: Path) -> None:
@@ -153,6 +214,13 @@ def test_publishing_soon_after_publishing_waits_for_its_turn(home: Path) -> None
     imported(home, [RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"])
     assert not publish.publish(home)
     assert publish.publish(home, now=True)
+
+
+def test_a_clock_that_was_ahead_does_not_keep_anything_from_being_published(home: Path) -> None:
+    record = home / publish.RECORD
+    record.write_text(json.dumps({**json.loads(record.read_text()), "at": time.time() + 86400}))
+    imported(home, [RECORDED / "01_plain_stock_buys_and_sells" / "1.xml"])
+    assert publish.publish(home)
 
 
 def test_the_published_file_works_before_anything_was_landed(tmp_path: Path) -> None:
