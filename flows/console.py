@@ -245,8 +245,3 @@ def ready(said: dict[str, Any]) -> None:
 def finding(found: Finding) -> None:
     """Print one thing that the doctor checked."""
     line(f"{found.level:<5} {found.text}." if not found.remedy else f"{found.level:<5} {found.text}. {found.remedy}")
-
-
-def copied(path: Path) -> None:
-    """Say on stderr where an answer was written."""
-    typer.echo(f"Written: {path}", err=True)

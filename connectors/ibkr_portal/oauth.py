@@ -28,7 +28,6 @@ from connectors.wire import Request
 REALM = "limited_poa"
 TEST_REALM, TEST_CONSUMER = "test_realm", "TESTCONS"  # IBKR's public consumer for paper accounts has a realm of its own
 GENERATOR = 2
-CHANCE_BYTES = 32  # of which an exponent is made
 A_SECOND = 1_000_000_000  # in nonces, which are the time in nanoseconds
 
 

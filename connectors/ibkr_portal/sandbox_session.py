@@ -165,10 +165,6 @@ class Session:
         self.connected = False
         self._close()
 
-    def drop_brokerage(self) -> None:
-        """End the brokerage session as IBKR does at times, without a reason."""
-        self._close()
-
     # -- how it is told ----------------------------------------------------------------------------------------------
 
     def status(self, now: datetime, *, established: bool = True) -> dict[str, object]:

@@ -121,13 +121,6 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Throttle:
-    """Until when, by Kraken's clock, a throttled key should keep still; 0 where it did not say."""
-
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
 class KeyInfo:
     """What a key may do; moments in seconds since 1970, 0 where there is no bound."""
 

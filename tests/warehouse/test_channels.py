@@ -286,8 +286,11 @@ def test_a_number_in_an_unusual_form_is_read_exactly(text: str, value: str) -> N
 def test_of_a_chain_of_better_rows_the_best_answers_for_all() -> None:
     with duckdb.connect() as con:
         con.execute(
-            "create table twins as select place as lesser_hash, 'a' as lesser_source, place + 1 as better_hash, 'a' as better_source"
-            " from range(1, 7) as places(place)"
+            """
+            create table twins as
+            select place as lesser_hash, 'a' as lesser_source, place + 1 as better_hash, 'a' as better_source
+            from range(1, 7) as places(place)
+            """
         )
         until_stable(con, CHAINED, "08_best")
         assert con.execute("select distinct better_hash from twins").fetchall() == [(7,)]
