@@ -6,7 +6,6 @@ A connection that must not be asked now is not. Nothing is changed at a broker, 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -45,7 +44,7 @@ def examine(
     home: Path,
     *,
     clock: Callable[[], datetime] = timing.utc_now,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = timing.wait,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Iterator[Finding]:
     """Check everything, what needs no network first; each finding comes as soon as it is known."""

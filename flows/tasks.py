@@ -74,10 +74,7 @@ def _tell_of_trouble(what: str, error: ConnectorError) -> None:
 def fetch_names(home: Path, connection: str, run_id: str, flow: str) -> talk.Fetched:
     """Ask how a broker names assets and instruments, and land the answer."""
     asked = every_connection([connection])[0]
-    fetched = talk.fetch(home, asked.kind, asked.name, asked.credentials, About.NAMES, run_id, flow=flow)
-    if fetched.error is not None:
-        raise fetched.error
-    return fetched
+    return _landed(home, talk.fetch(home, asked.kind, asked.name, asked.credentials, About.NAMES, run_id, flow=flow))
 
 
 @task(task_run_name="check {connection}", cache_policy=NO_CACHE, persist_result=False)

@@ -249,10 +249,10 @@ def _words(said: Any) -> str:
 
 def _session(said: Any, endpoint: str) -> Session:
     """Read both session tiers out of a status; every field may be missing."""
+    if endpoint == "tickle":
+        said = _inside(_inside(said, "iserver"), "authStatus")
     if not isinstance(said, dict):
         raise ContractViolation(f"{endpoint} answered with something that is no session.")
-    if endpoint == "tickle":
-        return _session((said.get("iserver") or {}).get("authStatus") or {}, "auth_status")
     words = str(said.get("fail") or said.get("message") or "")
     if said.get("competing") is True:
         return Session(Tier.COMPETING, words)
@@ -261,6 +261,11 @@ def _session(said: Any, endpoint: str) -> Session:
     if said.get("connected") is not True or said.get("established") is False:
         return Session(Tier.NOT_ESTABLISHED, words)
     return Session(Tier.READY, words)
+
+
+def _inside(said: Any, name: str) -> Any:
+    """Give what stands under a name, an empty object where nothing does; nothing of what is no object."""
+    return (said.get(name) or {}) if isinstance(said, dict) else None
 
 
 def _login(said: Any, endpoint: str) -> Session:

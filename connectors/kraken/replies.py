@@ -204,7 +204,7 @@ def read_page(response: Response, endpoint: str) -> Page:
     """Read a page of trades or ledger entries."""
     result = result_of(response, endpoint)
     rows, count = _require_rows(result, endpoint)
-    moments = {row_id: float(row.get("time") or 0) for row_id, row in rows.items()}
+    moments = {row_id: _number(row.get("time") or 0, endpoint) for row_id, row in rows.items()}
     trades = frozenset(rows) if endpoint == "TradesHistory" else trades_named(rows.values())
     return Page(moments, count, trades)
 
@@ -218,6 +218,13 @@ def _require_rows(result: Any, endpoint: str) -> tuple[dict[str, dict[str, Any]]
     if count is not None and not str(count).isdecimal():
         raise ContractViolation(f"Kraken's answer to {endpoint} counts {count!r} rows.")
     return rows, None if count is None else int(count)
+
+
+def _number(told: Any, endpoint: str) -> float:
+    try:
+        return float(told)
+    except (TypeError, ValueError):
+        raise ContractViolation(f"Kraken's answer to {endpoint} has {told!r} where a number belongs.") from None
 
 
 def trades_named(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
@@ -237,7 +244,7 @@ def read_trades(response: Response, endpoint: str) -> frozenset[str]:
 def read_time(response: Response) -> float:
     """Read Kraken's clock, in seconds since 1970."""
     result = result_of(response, "Time")
-    return float(result["unixtime"])
+    return _number(result.get("unixtime") if isinstance(result, dict) else None, "Time")
 
 
 def read_key_info(response: Response) -> KeyInfo:
@@ -245,7 +252,9 @@ def read_key_info(response: Response) -> KeyInfo:
     result = result_of(response, "GetApiKeyInfo")
     if not isinstance(result, dict) or not isinstance(result.get("permissions"), list):
         raise ContractViolation("Kraken's answer to GetApiKeyInfo does not list the key's permissions.")
-    ends, since, until = (int(result.get(name) or 0) for name in ("validUntil", "queryFrom", "queryTo"))
+    ends, since, until = (
+        int(_number(result.get(name) or 0, "GetApiKeyInfo")) for name in ("validUntil", "queryFrom", "queryTo")
+    )
     return KeyInfo(frozenset(map(str, result["permissions"])), ends, since, until)
 
 
@@ -260,7 +269,8 @@ def read_export_id(response: Response) -> str:
 def export_is_ready(response: Response, export_id: str) -> bool:
     """Tell whether a report can be fetched."""
     result = result_of(response, "ExportStatus")
-    found = [each for each in result if each.get("id") == export_id] if isinstance(result, list) else []
+    listed = [each for each in result if isinstance(each, dict)] if isinstance(result, list) else []
+    found = [each for each in listed if each.get("id") == export_id]
     if not found:
         raise ContractViolation(f"Kraken does not list the report {export_id} that it took the order of.")
     status = str(found[0].get("status"))
