@@ -8,7 +8,9 @@ from warehouse import rows, versions
 from warehouse.scripts import scalar, sql, transaction, until_stable
 
 POORER_KEYS = "select distinct key_rank, key_worth from latest where key_rank < 4 order by key_worth desc"
-NO_ID = 1  # the key of a row that prints no id
+# By what a row with a poorer key is looked for among those with better ones, key by key: a query may print execution ids, and
+# another one transaction ids in their place.
+LANES = {3: ((3, False), (2, False)), 2: ((2, False),), 1: ((1, False), (1, True))}
 ANY_DAY = 10_000  # days apart
 CANCELS_TOLD_TWICE = ((True, ANY_DAY), (False, 0), (False, 1))
 CHAINED = """
@@ -48,8 +50,8 @@ def judge(con: duckdb.DuckDBPyConnection) -> None:
     read_payments(con)
     con.execute(sql("06_latest"))
     for key_rank, worth in con.execute(POORER_KEYS).fetchall():
-        for by_day in (False, True) if key_rank == NO_ID else (False,):
-            con.execute(sql("07_poor_keys"), {"key_rank": key_rank, "worth": worth, "by_day": by_day})
+        for lane, by_day in LANES[key_rank]:
+            con.execute(sql("07_poor_keys"), {"lane": lane, "worth": worth, "by_day": by_day})
     if scalar(con, "select count(distinct source) from latest") > 1:
         _match_channels(con)
     if scalar(con, CHAINED):

@@ -101,8 +101,8 @@ def load(
         con.execute(sql("00_macros"))
         changed_entries = _merge_entries(con, batch.ledger)
         _merge_instruments(con, batch.instruments)
-        merged = merge_reports(con, _with_terms(con, batch, told_at))
         rejected = _merge_quarantine(con, batch)
+        merged = merge_reports(con, _with_terms(con, batch, told_at))
         _merge_drift(con, batch.drift)
         read = batch.reports.height + rejected
         loaded = Loaded(

@@ -21,7 +21,7 @@ from connectors.contract import (
 from connectors.errors import Rejected
 from connectors.ibkr_flex import clock, dialect, identity
 from connectors.ibkr_flex.replies import as_statement, holds_rows
-from connectors.ibkr_flex.statement import Statement, read_statement
+from connectors.ibkr_flex.statement import CONFIRMATIONS, Statement, read_statement
 
 NUMBERS = ["quantity", "tradePrice", "multiplier", "strike", "proceeds", "ibCommission", "netCash", "fxRateToBase"]
 ACTIVITY_NUMBERS = [*NUMBERS, "taxes", "fifoPnlRealized"]
@@ -165,9 +165,8 @@ def _classified(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _is_noted(code: str) -> pl.Expr:
     """Tell whether a code stands among the row's notes, which have semicolons between them."""
-    return pl.concat_str(pl.lit(";"), pl.col("notes").fill_null(""), pl.lit(";")).str.contains(
-        f";{code};", literal=True
-    )
+    notes = pl.col("notes").fill_null("").str.replace_all(" ", "", literal=True)
+    return pl.concat_str(pl.lit(";"), notes, pl.lit(";")).str.contains(f";{code};", literal=True)
 
 
 def _id(column: str) -> pl.Expr:
@@ -285,7 +284,7 @@ def _instruments(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _statements(headers: pl.DataFrame, rows: pl.DataFrame, statement: Statement, reply: Reply) -> pl.DataFrame:
     """Say which days of which account each statement covers, and with how many execution rows."""
-    confirms = statement.kind == "TCF"
+    confirms = statement.kind == CONFIRMATIONS
     counts = rows.group_by("statement").agg(row_count=pl.len())
     columns: dict[str, Any] = {
         "broker": pl.lit(dialect.BROKER),
@@ -320,7 +319,7 @@ def _drift(rows: pl.DataFrame, statement: Statement, reply: Reply) -> pl.DataFra
     return pl.DataFrame(
         {
             "broker": [dialect.BROKER] * len(found),
-            "source": [dialect.CONFIRMS if statement.kind == "TCF" else dialect.ACTIVITY] * len(found),
+            "source": [dialect.CONFIRMS if statement.kind == CONFIRMATIONS else dialect.ACTIVITY] * len(found),
             "kind": [kind for kind, _ in found],
             "field": [field for _, field in found],
             "exchange_id": [reply.exchange_id] * len(found),

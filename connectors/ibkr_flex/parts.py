@@ -47,6 +47,12 @@ class Outline:
                 held[-1:] = [True]
         return held
 
+    @property
+    def holds_confirmations_only(self) -> bool:
+        """Tell whether the only places for executions are those of a Trade Confirmation query, whatever the root says."""
+        places = {tag for _, tag in self.tags}
+        return b"TradeConfirms" in places and b"Trades" not in places
+
     def at(self, position: int) -> tuple[int, bool]:
         """Say in which statement a position lies, counted from 0, and whether it lies among the trades of it."""
         before = [tag for place, tag in self.tags if place < position]

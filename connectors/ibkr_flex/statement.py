@@ -16,6 +16,7 @@ READ_ROWS = 200  # rows surveyed one by one; of a longer statement, then, one in
 STRIDE = 1 << 20
 NULL_WORDS = ("", "-", "--", "N/A")
 EXECUTION = "EXECUTION"
+CONFIRMATIONS = "TCF"
 
 # A confirmation's attribute, and what an activity statement calls the same thing.
 CONFIRM_NAMES = {
@@ -38,7 +39,7 @@ _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 class Statement:
     """A statement as text: an empty text and IBKR's null words are null, an attribute not printed is null in every row."""
 
-    kind: str  # AF or TCF, as the root element says
+    kind: str  # TCF of confirmations only, else as the root element says
     headers: pl.DataFrame  # a row a FlexStatement: statement, accountId, fromDate, toDate, period, whenGenerated
     trades: pl.DataFrame  # a row a <Trade> of level EXECUTION or without level
     confirms: pl.DataFrame  # the same for <TradeConfirm>, its attributes under the names of <Trade>
@@ -65,7 +66,9 @@ def read_statement(body: bytes) -> Statement:
     for place in silent & others(body) if silent else ():
         holds_section[place] = False
     return Statement(
-        kind=response.item(0, "type") or "" if response.height else "",
+        kind=CONFIRMATIONS
+        if along.holds_confirmations_only
+        else (response.item(0, "type") or "" if response.height else ""),
         headers=_cleaned(told["statements"]),
         trades=trades.with_columns(ibExecID=pl.coalesce("ibExecID", "execID")).drop("execID"),
         confirms=confirms.rename(CONFIRM_NAMES),

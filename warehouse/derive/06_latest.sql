@@ -46,11 +46,13 @@ select
     trade_date is not null as is_day_told,
     row_order,
     coalesce(not ends_with(instrument_id, ':' || symbol), true) as is_identified,
-    key_rank * 16
-    + case when report_date is not null then 8 else 0 end
-    + case when is_identified then 4 else 0 end
-    + case when key_rank = 1 and order_id is not null then 2 else 0 end
-    + case when key_rank = 1 and exec_type = 'BOOK' then 1 else 0 end as key_worth,
+    key_rank::integer * 64
+    + case when report_date is not null then 32 else 0 end
+    + case when is_identified then 16 else 0 end
+    + case when key_rank = 1 and order_id is not null then 8 else 0 end
+    + case when key_rank = 1 and exec_type = 'BOOK' then 4 else 0 end
+    + case when key_rank = 1 and transact_time is not null then 2 else 0 end
+    + case when key_rank = 1 and trade_date is not null then 1 else 0 end as key_worth,
     status,
     coalesce(settled.fee_entries, entries_of(report.fee_entries, commission, comm_currency)) as fee_entries,
     settled.told_at as fees_told_at,

@@ -1,7 +1,7 @@
 -- Rows of one channel under one poorer key and under better ones: a box ticked or unticked in the query must not make new
 -- rows. Of two without ids, the one that says that it is a booking is the better.
--- One to one, by the strongest identity the poorer key has, between rows of equal terms and of one report date: without any id
--- by the time, whichever day it counts for, and a row that tells no time by its day ($by_day). Where a
+-- One to one, by an identity that both have ($lane: 3 the execution, 2 the trade, 1 neither), between rows of equal terms and of
+-- one report date: without any id by the time, whichever day it counts for, and a row that tells no time by its day ($by_day). Where a
 -- report date is not printed, by number: the n-th booking of a trade, the cancels before it telling of bookings not seen.
 -- What one reply tells of two rows, or two rows name differently, is two.
 
@@ -11,8 +11,8 @@ with candidates as (
         latest.*,
         key_worth > $worth as is_better,
         case
-            when $key_rank = 3 then exec_id || chr(31) || coalesce(exec_rev::varchar, '')
-            when $key_rank = 2 then trade_id
+            when $lane = 3 then exec_id || chr(31) || coalesce(exec_rev::varchar, '')
+            when $lane = 2 then trade_id
             when $by_day then case when is_better or transact_time is null then book_date::varchar end
             else transact_time::varchar
         end as lane
@@ -91,6 +91,7 @@ inner join numbered as better
     and better.last_px is not distinct from lesser.last_px
     and better.lane = lesser.lane
     and better.exchange_id <> lesser.exchange_id
+    and coalesce(better.exec_id = lesser.exec_id, true)
     and coalesce(better.ref_trade_id = lesser.ref_trade_id, true)
     and case
         when better.is_dated and lesser.is_dated

@@ -34,7 +34,7 @@ pairs as (
                 lesser.broker, lesser.account, plain_kind(lesser.exec_type), lesser.symbol, lesser.side, lesser.last_qty, lesser.last_px,
                 lesser.source, better.source,
                 case when $within_an_order then lesser.order_id end,
-                case when lesser.exec_type <> 'BOOK' and lesser.is_day_told then lesser.book_date end
+                case when lesser.exec_type <> 'BOOK' and lesser.is_day_told and better.is_day_told then lesser.book_date end
             order by lesser.book_date, lesser.ord
         ) as place_of_lesser,
         dense_rank() over (
@@ -42,7 +42,7 @@ pairs as (
                 better.broker, better.account, plain_kind(better.exec_type), better.symbol, better.side, better.last_qty, better.last_px,
                 lesser.source, better.source,
                 case when $within_an_order then lesser.order_id end,
-                case when better.exec_type <> 'BOOK' and lesser.is_day_told then better.book_date end
+                case when better.exec_type <> 'BOOK' and lesser.is_day_told and better.is_day_told then better.book_date end
             order by better.book_date, better.ord
         ) as place_of_better
     from open_rows as lesser
@@ -60,9 +60,9 @@ pairs as (
         and better.last_px is not distinct from lesser.last_px
         and better.source_rank > lesser.source_rank
         and abs(better.book_date - lesser.book_date)
-        <= case when lesser.exec_type = 'BOOK' or not lesser.is_day_told then 1 else 0 end
+        <= case when lesser.exec_type = 'BOOK' or not (lesser.is_day_told and better.is_day_told) then 1 else 0 end
         and (
-            lesser.is_day_told
+            (lesser.is_day_told and better.is_day_told)
             or lesser.exec_type = 'BOOK'
             or coalesce(abs(epoch(better.transact_time) - epoch(lesser.transact_time)) < 43200, true)
         )

@@ -8,7 +8,7 @@ select
 from latest
 where not is_lesser;
 
--- Provisional rows that a better channel has passed over, and fills of entries that come to something else by now; they end
+-- Provisional rows that a better channel has passed over (what it told of them may be unreadable, and then it has not), and fills of entries that come to something else by now; they end
 -- nothing.
 create or replace temp table late as
 select distinct told.row_hash
@@ -19,6 +19,10 @@ inner join verified as mark
     and mark.source_rank > told.source_rank
     and mark.since <= coalesce(told.report_date, told.book_date)
     and is_overdue(mark.until, coalesce(told.report_date, told.book_date), told.is_day_told, told.transact_time)
+anti join quarantine as unread
+    on unread.broker = told.broker
+    and unread.account = told.account
+    and unread.exec_id = told.exec_id
 where told.status = 'provisional'
     and told.key_rank < 5
 union
