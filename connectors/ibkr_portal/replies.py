@@ -319,6 +319,7 @@ READERS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
         "sso_validate": _login,
         "accounts": _accounts,
         "switch_account": _nothing,
+        "logout": _nothing,
         "trades": _rows("trades", "items"),
         "secdef": _rows("secdef"),
     }
