@@ -91,6 +91,25 @@ def test_a_page_that_lacks_rows_is_a_gap_whatever_else_there_is(home: Path) -> N
     assert "counts 60 rows and told 50" in gap["what"]
 
 
+def test_a_page_that_was_saved_twice_is_as_little_of_the_whole_as_once(home: Path) -> None:
+    saved = page(2023, 50, 60)
+    imported(home, first=saved, second=saved + b"\n")
+    assert {"counts 60 rows and told 50" in gap["what"] for gap in rows(home, GAPS)} == {True}
+
+
+def test_pages_that_overlap_tell_what_they_have_in_common_once(home: Path) -> None:
+    held = json.loads(page(2023, 60, 60))["result"]["trades"]
+    names = list(held)
+    first, second, third = (
+        json.dumps({"error": [], "result": {"trades": {name: held[name] for name in part}, "count": 60}}).encode()
+        for part in (names[:50], names[40:55], names[55:])
+    )
+    imported(home, first=first, second=second)
+    assert rows(home, GAPS) != []
+    imported(home, third=third)
+    assert rows(home, GAPS) == []
+
+
 def test_pages_that_are_whole_together_are_no_gap(home: Path) -> None:
     first, second = page(2023, 60, 60), page(2023, 60, 60)
     held = json.loads(first)["result"]["trades"]

@@ -7,7 +7,8 @@ case
 end;
 
 -- What no answer covers: why, and what to do about it. Pages that were saved name no window, only how many rows there are in
--- theirs: they are whole together, or once all from before the first row has been read and verified.
+-- theirs: they are whole together, or once all from before the first row has been read and verified. Pages that overlap, or
+-- that were saved twice, are not whole for that: there must be as many rows.
 create or replace view gaps as
 with saved_pages as (
     select
@@ -26,23 +27,35 @@ stock as (
         broker,
         account,
         source,
-        min(told_of) as earliest
+        min(told_of) as earliest,
+        count_if(is_first_version) as row_count
     from (
         select
             broker,
             account,
             source,
-            transact_time as told_of
+            transact_time as told_of,
+            version = 1 as is_first_version
         from execution_reports
         union all
         select
             broker,
             account,
             source,
-            entry_time as told_of
+            entry_time as told_of,
+            true as is_first_version
         from ledger_entries
     )
     where exists (select 1 from coverage where since is null)
+    group by all
+),
+
+unread as (
+    select
+        broker,
+        account,
+        count(*) as row_count
+    from quarantine
     group by all
 )
 
@@ -113,8 +126,9 @@ select
 from coverage as asked
 inner join saved_pages as saved using (connection, source, account, broker_count)
 left join stock on stock.broker = asked.broker and stock.account = asked.account and stock.source = asked.source
+left join unread on unread.broker = asked.broker and unread.account = asked.account
 where asked.since is null
-    and asked.broker_count > saved.row_count
+    and asked.broker_count > least(saved.row_count, coalesce(stock.row_count, 0) + coalesce(unread.row_count, 0))
     and not exists (
         select 1
         from watermarks as verified
