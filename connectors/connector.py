@@ -48,7 +48,6 @@ class Limits:
     rules: tuple[Limit, ...]
     timeout_seconds: float = 60.0
     max_reply_bytes: int = 1 << 30
-    hosts: frozenset[str] = frozenset()  # besides the base URL's own host
     remembered: Mapping[str, float] = field(default_factory=dict)  # endpoints whose calls matter for longer, in seconds
 
 

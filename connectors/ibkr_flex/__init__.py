@@ -14,7 +14,6 @@ CONNECTOR = Connector(
     limits=Limits(
         rules=(Limit(calls=1, seconds=1.1), Limit(calls=10, seconds=65.0)),
         timeout_seconds=120.0,
-        hosts=endpoints.HOSTS,
     ),
     windows=conversations.windows,
     backfill=conversations.backfill,

@@ -11,7 +11,7 @@ CONNECTOR = Connector(
     name="kraken",
     broker=dialect.BROKER,
     credentials=endpoints.Credentials,
-    limits=Limits(rules=(), timeout_seconds=60.0, hosts=endpoints.HOSTS),  # the counter is kept by the conversation
+    limits=Limits(rules=(), timeout_seconds=60.0),  # the counter is kept by the conversation
     windows=conversations.windows,
     backfill=conversations.pages,
     incremental=conversations.pages,

@@ -18,7 +18,6 @@ from connectors.kraken import totp
 from connectors.wire import Request
 
 BASE_URL = "https://api.kraken.com"
-HOSTS = frozenset({"api.kraken.com"})
 USER_AGENT = "Fillhouse/0.1"
 TOKENISED = "tokenized_asset"
 
