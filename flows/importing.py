@@ -97,10 +97,10 @@ def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: 
             sha256 = hashing.result()
             if _is_known(con, broker.name, sha256, account):
                 return Imported(path, already=True)
-            said = broker.normalize([*context_of(con, home, broker, moment), reply])
             landed, write = _conversation(home, broker, path.name, reply, sha256)
-            writing = beside.submit(write)  # while DuckDB loads
+            writing = beside.submit(write)  # while it is read: beside the load it would take more memory
             left.callback(_discard, writing)
+            said = broker.normalize([*context_of(con, home, broker, moment), reply])
             loaded = settle(con, home, landed, said, before_commit=lambda: writing.result().place()).loaded
     is_listing = endpoint in broker.reference_endpoints
     return Imported(path, loaded=loaded, names=said.instruments.height if is_listing else None)
