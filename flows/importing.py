@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
@@ -91,25 +91,24 @@ def import_files(
 def _import_one(home: Path, broker: Connector, path: Path, endpoint: str, body: bytes, account: str | None) -> Imported:
     moment = utc_now()
     reply = Reply(landing.new_id(moment), endpoint, body, moment, account)
-    with ThreadPoolExecutor(max_workers=1) as beside, ExitStack() as left:
-        hashing = beside.submit(lambda: hashlib.sha256(body).hexdigest())  # while DuckDB opens
+    with ThreadPoolExecutor(max_workers=1) as beside, ExitStack() as left:  # hashes and writes while DuckDB opens
+        hashing = beside.submit(lambda: hashlib.sha256(body).hexdigest())
+        writing = beside.submit(lambda: _staged(home, broker, path.name, reply, hashing.result()))
+        left.callback(_discard, writing)
         with db.writer(home) as con:
-            sha256 = hashing.result()
-            if _is_known(con, broker.name, sha256, account):
+            if _is_known(con, broker.name, hashing.result(), account):
                 return Imported(path, already=True)
-            landed, write = _conversation(home, broker, path.name, reply, sha256)
-            writing = beside.submit(write)  # while it is read: beside the load it would take more memory
-            left.callback(_discard, writing)
             said = broker.normalize([*context_of(con, home, broker, moment), reply])
-            loaded = settle(con, home, landed, said, before_commit=lambda: writing.result().place()).loaded
+            landed, staged = writing.result()
+            loaded = settle(con, home, landed, said, before_commit=staged.place).loaded
     is_listing = endpoint in broker.reference_endpoints
     return Imported(path, loaded=loaded, names=said.instruments.height if is_listing else None)
 
 
-def _conversation(
+def _staged(
     home: Path, broker: Connector, file: str, reply: Reply, sha256: str
-) -> tuple[list[landing.Landed], Callable[[], landing.Staged]]:
-    """Give a file as what it is, a conversation of one reply that nobody asked for; and what writes it down."""
+) -> tuple[list[landing.Landed], landing.Staged]:
+    """Write a file down as what it is, a conversation of one reply that nobody asked for; it is yet to be put in place."""
     moment = reply.answered_at
     conversation = landing.Conversation(home, broker.name, IMPORTED, landing.new_id(moment), moment, is_one_file=True)
     conversation.open({"flow": IMPORTED, "account": reply.asked_account, "file": file})
@@ -125,14 +124,14 @@ def _conversation(
         exchange_id=reply.exchange_id,
         body_sha256=sha256,
     )
-    write = conversation.close_unwritten(utc_now(), {"verdict": OK})
-    return conversation.landed, write
+    staged = conversation.close_staged(utc_now(), {"verdict": OK})
+    return conversation.landed, staged
 
 
-def _discard(writing: Future[landing.Staged]) -> None:
+def _discard(writing: Future[tuple[list[landing.Landed], landing.Staged]]) -> None:
     """Leave nothing of a file that was not loaded after all."""
     if writing.exception() is None:
-        writing.result().discard()
+        writing.result()[1].discard()
 
 
 def _is_known(con: duckdb.DuckDBPyConnection, name: str, sha256: str, account: str | None) -> bool:

@@ -11,7 +11,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -142,13 +142,14 @@ class Conversation:
         self._add("closed", moment, note=json.dumps(note, default=str))
         self.flush()
 
-    def close_unwritten(self, moment: datetime, note: dict[str, Any]) -> Callable[[], Staged]:
-        """Add the footer; gives what writes all that waits, not into its place yet. `landed` says where that will be."""
+    def close_staged(self, moment: datetime, note: dict[str, Any]) -> Staged:
+        """Add the footer and write all that waits, but not into its place yet; `landed` says where that will be."""
         self._add("closed", moment, note=json.dumps(note, default=str))
-        rows, name = self._waiting, self._next_file()
-        self._laid(rows, name)
+        name = self._next_file()
+        staged = stage(_table(self._waiting), self.home / name)
+        self._laid(self._waiting, name)
         self._waiting = []
-        return lambda: stage(_table(rows), self.home / name)
+        return staged
 
     def flush(self) -> None:
         """Write what waits to its own file."""
