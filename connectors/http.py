@@ -240,7 +240,7 @@ def _as_sent(request: Request, nonces: Nonces, clock: Callable[[], datetime]) ->
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    """Leave the headers that are landed; of a redirect's, not the question, which may hold a secret."""
+    """Give the headers that are landed; of a redirect's address not the question, which may hold a secret."""
     kept = {name: value for name, value in headers.items() if name in KEPT_HEADERS or name.startswith("x-trouble")}
     return {name: _without_query(value) if name == "location" else value for name, value in kept.items()}
 

@@ -57,6 +57,7 @@ def read_statement(body: bytes) -> Statement:
         attributes, holds_section = printed_attributes(body), along.holds_section
         told = parsing.result()
     response = told["response"]
+    named = response.item(0, "type") or "" if response.height else ""
     if told["statements"].height != len(holds_section):
         raise ContractViolation(
             f"The reply holds {len(holds_section)} statements, {told['statements'].height} of them where statements belong."
@@ -66,9 +67,7 @@ def read_statement(body: bytes) -> Statement:
     for place in silent & others(body) if silent else ():
         holds_section[place] = False
     return Statement(
-        kind=CONFIRMATIONS
-        if along.holds_confirmations_only
-        else (response.item(0, "type") or "" if response.height else ""),
+        kind=CONFIRMATIONS if along.holds_confirmations_only else named,
         headers=_cleaned(told["statements"]),
         trades=trades.with_columns(ibExecID=pl.coalesce("ibExecID", "execID")).drop("execID"),
         confirms=confirms.rename(CONFIRM_NAMES),

@@ -1,8 +1,9 @@
 -- Rows of one channel under one poorer key and under better ones: a box ticked or unticked in the query must not make new
 -- rows. Of two without ids, the one that says that it is a booking is the better.
--- One to one, by an identity that both have ($lane: 3 the execution, 2 the trade, 1 neither), between rows of equal terms and of
--- one report date: without any id by the time, whichever day it counts for, and a row that tells no time by its day ($by_day). Where a
--- report date is not printed, by number: the n-th booking of a trade, the cancels before it telling of bookings not seen.
+-- One to one, by an identity that both have ($lane: 3 the execution, 2 the trade, 1 neither), between rows of equal terms and
+-- of one report date: without any id by the time, whichever day it counts for, and a row that tells no time by its day
+-- ($by_day). Where a report date is not printed, by number: the n-th booking of a trade, the cancels before it telling of
+-- bookings not seen.
 -- What one reply tells of two rows, or two rows name differently, is two.
 
 insert into twins

@@ -8,8 +8,8 @@ select
 from latest
 where not is_lesser;
 
--- Provisional rows that a better channel has passed over (what it told of them may be unreadable, and then it has not), and fills of entries that come to something else by now; they end
--- nothing.
+-- Provisional rows that a better channel has passed over (what it told of them may be unreadable, and then it has not), and
+-- fills of entries that come to something else by now; they end nothing.
 create or replace temp table late as
 select distinct told.row_hash
 from told

@@ -35,7 +35,7 @@ stock as (
             account,
             source,
             transact_time as told_of,
-            version = 1 as is_first_version
+            version = 1 and exec_type <> 'LEDGER' as is_first_version
         from execution_reports
         union all
         select
