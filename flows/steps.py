@@ -102,6 +102,8 @@ def _said(broker: Connector, replies: Sequence[Reply]) -> tuple[Normalized, Conn
         return broker.normalize(replies), None
     except ConnectorError as exc:
         return Normalized.union([]), exc
+    except (MemoryError, OSError):  # of this machine, not of the reply: it is to be read again
+        raise
     except Exception as exc:  # noqa: BLE001  (nobody foresaw it: the broker may answer what it never did before)
         error = ContractViolation(
             f"What {broker.name} answered cannot be read ({type(exc).__name__}: {exc}).",
